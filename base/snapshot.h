@@ -1,0 +1,35 @@
+/*
+ * Machine state, visited once for hash, save and restore alike.
+ *
+ * Every component has one function `void x_state(struct x *x, struct state *s)` that opens its section and passes each field that
+ * the guest can influence. Configuration and pointers are not state. The order and names are the format.
+ */
+#ifndef NB_BASE_SNAPSHOT_H
+#define NB_BASE_SNAPSHOT_H
+
+#include "base/types.h"
+
+struct events;
+struct event;
+enum state_mode { STATE_HASH, STATE_SAVE, STATE_LOAD };
+struct state;
+
+/* Opens a section; `name` and `version` are part of the format and of the hash. */
+void state_section(struct state *s, const char *name, u32 version);
+/* One field or array of bytes: hashed, written or read in place. Scalars in host (little-endian) order. */
+void state_bytes(struct state *s, void *data, size_t size);
+#define STATE(s, field) state_bytes(s, &(field), sizeof(field))
+/* An event: armed or not, and when. On load it is armed again in `events`. */
+void state_event(struct state *s, struct events *events, struct event *event);
+enum state_mode state_mode(const struct state *s);
+
+/* A 64-bit hash of everything visited by `visit` (FNV-like, the same on every host). */
+u64 state_hash(void (*visit)(void *opaque, struct state *s), void *opaque);
+
+/* The same visit into a buffer (heap, never NULL) and back. state_load returns NULL, or what is wrong (heap): then the machine is unusable. */
+u8 *state_save(void (*visit)(void *opaque, struct state *s), void *opaque, size_t *size);
+char *state_load(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 *data, size_t size);
+/* For an x_state() that finds a loaded value impossible (an index out of range): refuses the snapshot. No effect in other modes. */
+void state_fail(struct state *s, const char *reason);
+
+#endif
