@@ -1,0 +1,47 @@
+/* Processors as machine/ sees them: make, reset, run. */
+#ifndef NB_CPU_VCPU_H
+#define NB_CPU_VCPU_H
+
+#include "cpu/state.h"
+
+struct state;
+struct cpu_model;
+struct machine_control;
+
+/* What all processors share. */
+struct cpus {
+	unsigned count;
+	struct vcpu **cpu;
+	struct memory *memory;
+	struct ports *ports;
+	struct events *events;
+	struct apic_bus *bus;
+	const struct machine_control *control;
+	u64 quantum; /* cycles per slice when count > 1 */
+	u64 now; /* start of the slice */
+	u64 slice_end;
+	struct vcpu *running; /* whose instructions execute now, or NULL */
+	bool stop; /* leave cpus_run() at the next boundary */
+	bool triple_fault; /* set with stop when a processor shut down outside VMX non-root operation */
+	struct vcpu *culprit;
+};
+
+/* `model` as parsed by cpu_model_parse() (cpuid.h); seed for RDRAND. Fills bus->send and bus->cpus. */
+struct cpus *cpus_new(unsigned count, const struct cpu_model *model, struct memory *memory, struct ports *ports,
+		      struct events *events, struct apic_bus *bus, const struct machine_control *control, u64 seed);
+void cpus_free(struct cpus *cpus);
+/* RESET#: processor 0 starts at the reset vector, the others wait for SIPI. */
+void cpus_reset(struct cpus *cpus);
+/* INIT# of one processor (port 0x92, i8042). */
+void cpus_init(struct cpus *cpus, unsigned index);
+/* Runs until `stop`; events fire inside. Returns then. */
+void cpus_run(struct cpus *cpus);
+void cpus_state(struct cpus *cpus, struct state *s);
+/* Level of the PIC's INTR output: the `set` of an irq_line with opaque = cpus. */
+void cpus_set_intr(void *cpus, unsigned number, int level);
+/* Instructions retired by all processors. */
+u64 cpus_icount(const struct cpus *cpus);
+/* Registers as text, for triple faults and stops. */
+void vcpu_print(struct vcpu *cpu);
+
+#endif
