@@ -1,0 +1,282 @@
+#!/bin/sh
+# Builds the guest images of the nested-virtualization test from unmodified Debian packages.
+#
+#	build.sh [--flavour amd64|cloud-amd64] [--update] OUTDIR
+#
+# --flavour F	kernel linux-image-F (default amd64; cloud is short for cloud-amd64)
+# --update	ask apt for newer packages; otherwise the packages already in OUTDIR/cache are used again
+#
+# Writes to OUTDIR:
+#	vmlinuz		Debian's kernel, byte for byte, for the outer guest (L1)
+#	l1.cpio		initramfs of L1: busybox, QEMU with its libraries, kvm and network modules, /l2/* for L2
+#	l1small.cpio	the same without QEMU, its libraries and /l2: enough for nb.mode=boot, shell and net
+#	l2.cpio		initramfs of the nested guest (L2), a copy of /l2/initramfs.cpio in l1.cpio
+#	versions	the packages used, one file name per line
+#	cache/		downloaded and unpacked packages; may be removed
+#
+# Needs Debian 12 (apt-get, apt-cache, dpkg-deb, cpio, xz), no root. Nothing is installed: packages are only downloaded
+# and unpacked. If this host's package lists are empty, private ones are fetched into OUTDIR/cache.
+#
+# The archives are not compressed: the guest's kernel would have to decompress them, and that is interpreted work, while
+# storing a plain cpio is mostly memory copies. What the images do, and the command line words that steer them, is in
+# README beside this file. The same packages give the same archives, byte for byte.
+
+set -eu
+export LC_ALL=C
+umask 022
+
+die()
+{
+	echo "build.sh: $*" >&2
+	exit 1
+}
+
+flavour=amd64
+update=
+out=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--flavour) [ $# -ge 2 ] || die "--flavour needs a name"; flavour=$2; shift ;;
+	--flavour=*) flavour=${1#*=} ;;
+	--update) update=1 ;;
+	-h|--help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+	-*) die "unknown option $1" ;;
+	*) [ -z "$out" ] || die "only one OUTDIR, please"; out=$1 ;;
+	esac
+	shift
+done
+case $flavour in cloud) flavour=cloud-amd64 ;; esac
+[ -n "$out" ] || die "usage: build.sh [--flavour amd64|cloud-amd64] [--update] OUTDIR"
+for tool in apt-get apt-cache dpkg-deb cpio xz find sort; do
+	command -v $tool >/dev/null || die "$tool is missing; this script needs Debian with apt, dpkg, cpio and xz-utils"
+done
+[ "$(uname -m)" = x86_64 ] || die "this host must be x86-64: the unpacked dynamic linker is run to find libraries"
+
+source=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$out" || die "cannot create $out"
+out=$(cd "$out" && pwd)
+cache=$out/cache
+mkdir -p "$cache/debs"
+list=$cache/$flavour.list		# package files of the last complete download for this flavour
+
+# --- packages -------------------------------------------------------------------------------------------------------
+
+apt_options="-o APT::Architecture=amd64 -o APT::Sandbox::User= -o Debug::NoLocking=1"
+
+# Makes sure that apt knows the kernel package, with private lists when the host has none.
+find_lists()
+{
+	if [ -z "$update" ] && apt-cache $apt_options show "linux-image-$flavour" >/dev/null 2>&1; then
+		return
+	fi
+	echo "fetching package lists"
+	mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial"
+	apt_options="$apt_options -o Dir::State::lists=$cache/apt/lists -o Dir::Cache=$cache/apt/cache"
+	apt-get $apt_options -qq update >"$cache/log" 2>&1 ||
+		die "apt-get update failed: $(grep -m1 '^[EW]:' "$cache/log" || echo "see $cache/log")"
+	apt-cache $apt_options show "linux-image-$flavour" >/dev/null 2>&1 ||
+		die "package linux-image-$flavour is not in the package lists of this host"
+}
+
+# Prints the direct dependencies of the named packages that match a shell pattern.
+depends()	# PATTERN PACKAGE...
+{
+	pattern=$1
+	shift
+	apt-cache $apt_options depends --important "$@" 2>/dev/null |
+	sed -n 's/^ *|\{0,1\}\(Pre\)\{0,1\}Depends: \([^<]*\)$/\2/p' | sort -u |
+	while read -r name; do
+		case $name in $pattern) echo "$name" ;; esac
+	done
+}
+
+# Prints a package and every library package that it depends on. apt is slow to start: one call for each level.
+with_libraries()	# PACKAGE
+{
+	seen=" "
+	queue=$1
+	while [ -n "$queue" ]; do
+		seen="$seen$queue "
+		next=
+		for name in $(depends 'lib*' $queue) $(depends 'zlib*' $queue); do
+			case "$seen$next " in *" $name "*) ;; *) next="$next $name" ;; esac
+		done
+		queue=${next# }
+	done
+	echo $seen
+}
+
+# Downloads the named packages and writes their files' names to the list.
+download()
+{
+	apt-get $apt_options download --print-uris "$@" >"$cache/uris" 2>"$cache/log" ||
+		die "packages are not available: $(grep -m1 '^E:' "$cache/log" || echo "apt gives no address")"
+	missing=
+	while read -r uri file size sum; do
+		name=${file%%_*}
+		if [ "$(stat -c %s "$cache/debs/$file" 2>/dev/null || echo none)" != "$size" ]; then
+			rm -f "$cache/debs/$file"
+			missing="$missing $name"
+		fi
+		echo "$file"
+	done <"$cache/uris" >"$list.new"
+	[ "$(wc -l <"$list.new")" -ge $# ] || die "apt gives fewer packages than were asked for, see $cache/uris"
+	[ -n "$missing" ] || return 0
+	echo "downloading$missing"
+	(cd "$cache/debs" && apt-get $apt_options -qq download $missing >"$cache/log" 2>&1) ||
+		die "download failed: $(grep -m1 '^E:' "$cache/log" || echo "see $cache/log")"
+	while read -r file; do
+		[ -f "$cache/debs/$file" ] || die "the download did not leave $file"
+	done <"$list.new"
+}
+
+# The list of this flavour counts only if all of its files are still there.
+have_packages()
+{
+	[ -z "$update" ] && [ -s "$list" ] || return 1
+	while read -r file; do
+		[ -f "$cache/debs/$file" ] || return 1
+	done <"$list"
+}
+
+if ! have_packages; then
+	find_lists
+	kernel=$(depends 'linux-image-*' "linux-image-$flavour" | head -n 1)
+	[ -n "$kernel" ] || die "linux-image-$flavour names no kernel package"
+	download "$kernel" busybox-static seabios qemu-system-data qemu-system-common $(with_libraries qemu-system-x86)
+	mv "$list.new" "$list"
+fi
+
+# --- unpacking ------------------------------------------------------------------------------------------------------
+
+root=$cache/root-$flavour
+if ! cmp -s "$list" "$root/.list"; then
+	rm -rf "$root"
+	mkdir -p "$root"
+	echo "unpacking"
+	while read -r file; do
+		dpkg-deb -x "$cache/debs/$file" "$root" 2>"$cache/log" ||
+			die "cannot unpack $file: $(head -n 1 "$cache/log")"
+	done <"$list"
+	cp "$list" "$root/.list"
+fi
+
+# First match of a pattern in the unpacked packages.
+locate()
+{
+	for found in $root/$1; do
+		[ -f "$found" ] && echo "$found" && return
+	done
+	die "$2 is not in the packages (looked for $1)"
+}
+
+vmlinuz=$(locate 'boot/vmlinuz-*' "the kernel")
+modules=$(dirname "$(find "$root/lib/modules" "$root/usr/lib/modules" -maxdepth 2 -name kernel 2>/dev/null | head -n 1)")
+[ -d "$modules/kernel" ] || die "the kernel package has no modules"
+busybox=$(locate 'bin/busybox' "busybox")
+qemu=$(locate 'usr/bin/qemu-system-x86_64' "QEMU")
+linker=$(find "$root" -name 'ld-linux-x86-64.so.2' | head -n 1)
+[ -n "$linker" ] || die "libc6 has no dynamic linker"
+
+# --- assembling -----------------------------------------------------------------------------------------------------
+
+work=$cache/work.$$
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+mkdir -p "$work"
+
+# Copies a module and, before it, the modules that it needs; appends their names in loading order to FILE.
+# The dependencies are read from the module itself (its .modinfo section): modules.dep is not shipped, depmod writes it.
+add_module()	# NAME DIRECTORY FILE
+{
+	grep -qx "$1" "$3" 2>/dev/null && return
+	found=$(find "$modules/kernel" -name "$1.ko" -o -name "$1.ko.xz" | head -n 1)
+	if [ -z "$found" ]; then
+		grep -q "/$1.ko\$" "$modules/modules.builtin" && return
+		die "kernel $flavour has no module $1"
+	fi
+	case $found in
+	*.xz) xz -dc "$found" >"$2/$1.ko" ;;
+	*) cp "$found" "$2/$1.ko" ;;
+	esac
+	for needed in $(tr '\0' '\n' <"$2/$1.ko" | sed -n 's/^depends=//p' | head -n 1 | tr ',_' ' -'); do
+		add_module "$needed" "$2" "$3"
+	done
+	# The recursion has overwritten $found and $needed, but not the arguments.
+	echo "$1" >>"$3"
+}
+
+# A root directory with busybox, one init script and the modules of one guest.
+base()	# DIRECTORY INIT MODULE...
+{
+	dir=$1
+	init=$2
+	shift 2
+	mkdir -p "$dir/bin" "$dir/dev" "$dir/proc" "$dir/sys" "$dir/tmp" "$dir/root" "$dir/modules"
+	cp "$busybox" "$dir/bin/busybox"
+	chmod 755 "$dir/bin/busybox"
+	"$busybox" --list | while read -r applet; do
+		[ "$applet" = busybox ] || ln -s busybox "$dir/bin/$applet"
+	done
+	cp "$source/$init" "$dir/init"
+	cp "$source/dhcp.sh" "$dir/dhcp.sh"
+	cp "$source/net.sh" "$dir/net.sh"
+	chmod 755 "$dir/init" "$dir/dhcp.sh"
+	for module; do
+		add_module "$module" "$dir/modules" "$dir/modules/order"
+	done
+}
+
+# Writes a cpio archive with nothing of this host in it: sorted, one date, owner root, no inode numbers.
+pack()	# DIRECTORY ARCHIVE
+{
+	find "$1" -exec touch -h -d @0 {} +
+	(cd "$1" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$2.new" || die "cpio failed on $2"
+	mv "$2.new" "$2"
+}
+
+# Copies a file found under the unpacked root to the same place below another directory.
+same_place()	# DIRECTORY PATH
+{
+	mkdir -p "$1/$(dirname "$2")"
+	cp -L "$root/$2" "$1/$2" || die "$2 is not in the packages"
+}
+
+echo "assembling L2"
+base "$work/l2" l2-init e1000
+pack "$work/l2" "$out/l2.cpio"
+
+echo "assembling L1"
+base "$work/l1" l1-init e1000 stp llc bridge tun irqbypass kvm kvm-intel
+pack "$work/l1" "$out/l1small.cpio"
+
+libraries=
+for dir in lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu; do
+	libraries=$libraries:$root/$dir
+done
+closure=$("$linker" --library-path "${libraries#:}" --list "$qemu" 2>"$cache/log") ||
+	die "cannot resolve the libraries of QEMU: $(head -n 1 "$cache/log")"
+missing=$(echo "$closure" | sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p')
+[ -z "$missing" ] || die "libraries of QEMU not found in the packages:" $missing
+mkdir -p "$work/l1/lib64" "$work/l1/lib/x86_64-linux-gnu"
+cp -L "$linker" "$work/l1/lib64/ld-linux-x86-64.so.2"
+echo "$closure" | sed -n 's/^.* => \(\/[^ ]*\) .*/\1/p' | while read -r library; do
+	case $library in
+	"$root"/*) cp -L "$library" "$work/l1/lib/x86_64-linux-gnu/${library##*/}" ;;
+	*) die "QEMU would use $library of this host" ;;
+	esac
+done || exit 1
+same_place "$work/l1" usr/bin/qemu-system-x86_64
+same_place "$work/l1" usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so		# for nb.accel=tcg only
+same_place "$work/l1" usr/share/seabios/bios-256k.bin
+same_place "$work/l1" usr/share/qemu/kvmvapic.bin
+same_place "$work/l1" usr/share/qemu/linuxboot_dma.bin
+mkdir -p "$work/l1/l2"
+cp "$vmlinuz" "$work/l1/l2/vmlinuz"
+cp "$out/l2.cpio" "$work/l1/l2/initramfs.cpio"
+pack "$work/l1" "$out/l1.cpio"
+
+cp "$vmlinuz" "$out/vmlinuz.new"
+mv "$out/vmlinuz.new" "$out/vmlinuz"
+cp "$list" "$out/versions"
+(cd "$out" && ls -l vmlinuz l1.cpio l1small.cpio l2.cpio)
