@@ -247,7 +247,7 @@ base "$work/l2" l2-init e1000
 pack "$work/l2" "$out/l2.cpio"
 
 echo "assembling L1"
-base "$work/l1" l1-init e1000 stp llc bridge tun irqbypass kvm kvm-intel
+base "$work/l1" l1-init e1000 bridge tun kvm-intel
 pack "$work/l1" "$out/l1small.cpio"
 
 libraries=
