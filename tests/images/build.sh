@@ -8,8 +8,10 @@
 #
 # Writes to OUTDIR:
 #	vmlinuz		Debian's kernel, byte for byte, for the outer guest (L1)
+#	vmlinux		what that vmlinuz carries compressed, unpacked: the same kernel as ELF with a PVH entry
 #	l1.cpio		initramfs of L1: busybox, QEMU with its libraries, kvm and network modules, /l2/* for L2
-#	l1small.cpio	the same without QEMU, its libraries and /l2: enough for nb.mode=boot, shell and net
+#	l1fast.cpio	the same with L2's kernel as vmlinux, which spares L2 the work of decompressing it
+#	l1small.cpio	L1 without QEMU, its libraries and /l2: enough for nb.mode=boot, shell and net
 #	l2.cpio		initramfs of the nested guest (L2), a copy of /l2/initramfs.cpio in l1.cpio
 #	versions	the packages used, one file name per line
 #	cache/		downloaded and unpacked packages; may be removed
@@ -235,6 +237,17 @@ pack()	# DIRECTORY ARCHIVE
 	mv "$2.new" "$2"
 }
 
+# Takes the ELF kernel out of a bzImage: Linux Documentation/arch/x86/boot.rst, fields setup_sects, payload_offset and
+# payload_length. The payload is an xz stream and, after it, 4 bytes with the unpacked size.
+unpack_kernel()	# VMLINUZ VMLINUX
+{
+	sectors=$(od -An -tu1 -j497 -N1 "$1")
+	offset=$(od -An -tu4 -j584 -N4 "$1")
+	length=$(od -An -tu4 -j588 -N4 "$1")
+	tail -c +$(((sectors + 1) * 512 + offset + 1)) "$1" | head -c $((length - 4)) >"$work/payload"
+	xz -dc <"$work/payload" >"$2" 2>"$cache/log" || die "cannot unpack the kernel in $1: $(head -n 1 "$cache/log")"
+}
+
 # Copies a file found under the unpacked root to the same place below another directory.
 same_place()	# DIRECTORY PATH
 {
@@ -276,7 +289,15 @@ cp "$vmlinuz" "$work/l1/l2/vmlinuz"
 cp "$out/l2.cpio" "$work/l1/l2/initramfs.cpio"
 pack "$work/l1" "$out/l1.cpio"
 
+echo "assembling L1 with an unpacked kernel for L2"
+unpack_kernel "$vmlinuz" "$out/vmlinux.new"
+mv "$out/vmlinux.new" "$out/vmlinux"
+rm "$work/l1/l2/vmlinuz" "$work/l1/usr/share/qemu/linuxboot_dma.bin"
+cp "$out/vmlinux" "$work/l1/l2/vmlinux"
+same_place "$work/l1" usr/share/qemu/pvh.bin
+pack "$work/l1" "$out/l1fast.cpio"
+
 cp "$vmlinuz" "$out/vmlinuz.new"
 mv "$out/vmlinuz.new" "$out/vmlinuz"
 cp "$list" "$out/versions"
-(cd "$out" && ls -l vmlinuz l1.cpio l1small.cpio l2.cpio)
+(cd "$out" && ls -l vmlinuz vmlinux l1.cpio l1fast.cpio l1small.cpio l2.cpio)

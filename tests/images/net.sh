@@ -44,8 +44,10 @@ network_test()
 }
 
 # power_off HOW: ACPI S5; where the machine has no ACPI, a reset is the end that a machine can see from outside.
+# Output still waiting for a serial port of real speed would be lost: stty changes nothing here, but drains first.
 power_off()
 {
+	stty onlcr </dev/console
 	[ -z "$1" ] && [ ! -d /sys/firmware/acpi ] && set -- reboot
 	"${1:-poweroff}" -f
 	while :; do sleep 1000; done
