@@ -1,0 +1,305 @@
+/* What all network back ends have in common: options, statistics, dumps, the cable. */
+#include "net/net.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/events.h"
+#include "base/snapshot.h"
+#include "base/stop.h"
+#include "bus/input.h"
+#include "net/internal.h"
+
+/* Options */
+
+static char *
+split_options(const char *text, struct net_options *options, char **kind)
+{
+	char *at;
+
+	*kind = NULL;
+	options->text = strdup(text);
+	if (!options->text)
+		return error_string("out of memory");
+	at = options->text;
+	*kind = strsep(&at, ",");
+	while (at) {
+		char *key = strsep(&at, ",");
+		char *value = strchr(key, '=');
+
+		if (!value || value == key)
+			return error_string("%s: \"%s\" is not key=value", *kind, key);
+		*value++ = '\0';
+		if (options->count == NET_OPTIONS)
+			return error_string("%s: more than %d options", *kind, NET_OPTIONS);
+		options->option[options->count++] = (struct net_option){key, value, false};
+	}
+	return NULL;
+}
+
+const char *
+net_option(struct net_options *options, const char *key)
+{
+	for (unsigned i = 0; i < options->count; i++) {
+		struct net_option *option = &options->option[i];
+
+		if (!option->used && strcmp(option->key, key) == 0) {
+			option->used = true;
+			return option->value;
+		}
+	}
+	return NULL;
+}
+
+char *
+net_option_bool(struct net_options *options, const char *key, bool *value)
+{
+	const char *text = net_option(options, key);
+
+	if (!text)
+		return NULL;
+	if (strcmp(text, "on") == 0 || strcmp(text, "yes") == 0 || strcmp(text, "y") == 0)
+		*value = true;
+	else if (strcmp(text, "off") == 0 || strcmp(text, "no") == 0 || strcmp(text, "n") == 0)
+		*value = false;
+	else
+		return error_string("%s=%s: neither on nor off", key, text);
+	return NULL;
+}
+
+static char *
+check_all_used(const struct net_options *options, const char *kind)
+{
+	for (unsigned i = 0; i < options->count; i++)
+		if (!options->option[i].used)
+			return error_string("%s: unknown or repeated option \"%s\"", kind, options->option[i].key);
+	return NULL;
+}
+
+bool
+net_parse_port(const char *text, u16 *port)
+{
+	char *end;
+	unsigned long value;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	value = strtoul(text, &end, 10);
+	if (*end || value > 65535)
+		return false;
+	*port = (u16)value;
+	return true;
+}
+
+char *
+net_parse_address(const char *text, struct sockaddr_in *address)
+{
+	const char *colon = strrchr(text, ':');
+	char host[INET_ADDRSTRLEN] = "";
+	u16 port;
+
+	*address = (struct sockaddr_in){.sin_family = AF_INET};
+	if (!colon || (size_t)(colon - text) >= sizeof(host) || !net_parse_port(colon + 1, &port))
+		return error_string("\"%s\" is not [ADDRESS]:PORT", text);
+	memcpy(host, text, (size_t)(colon - text));
+	address->sin_port = htons(port);
+	if (*host && inet_pton(AF_INET, host, &address->sin_addr) != 1)
+		return error_string("\"%s\" is not an IPv4 address", host);
+	return NULL;
+}
+
+/* The cable */
+
+static u64
+now_ns(struct net_backend *b)
+{
+	return events_to_ns(b->events, events_now(b->events));
+}
+
+static void
+from_card(void *opaque, const u8 *frame, size_t size)
+{
+	struct net_backend *b = opaque;
+
+	b->statistics.frames_from_card++;
+	b->statistics.bytes_from_card += size;
+	net_pcap_frame(b->pcap, now_ns(b), frame, size);
+	if (b->transmit)
+		b->transmit(b, frame, size);
+}
+
+static void
+card_ready(void *opaque)
+{
+	struct net_backend *b = opaque;
+
+	if (b->ready)
+		b->ready(b);
+}
+
+bool
+net_card_can_receive(struct net_backend *b)
+{
+	return !b->link->can_receive || b->link->can_receive(b->link->card);
+}
+
+void
+net_dropped(struct net_backend *b)
+{
+	b->statistics.dropped++;
+}
+
+bool
+net_to_card(struct net_backend *b, const u8 *frame, size_t size)
+{
+	net_pcap_frame(b->pcap, now_ns(b), frame, size);
+	if (!b->link->receive || !b->link->receive(b->link->card, frame, size)) {
+		net_dropped(b);
+		return false;
+	}
+	b->statistics.frames_to_card++;
+	b->statistics.bytes_to_card += size;
+	return true;
+}
+
+/* Making and unmaking */
+
+static char *
+none_create(struct net_backend *b, struct net_options *options)
+{
+	(void)b;
+	(void)options;
+	return NULL;
+}
+
+static const struct kind {
+	const char *name;
+	char *(*create)(struct net_backend *b, struct net_options *options);
+} kinds[] = {
+	{"none", none_create},
+	{"user", net_user_create},
+	{"tap", net_tap_create},
+	{"socket", net_socket_create},
+};
+
+static char *
+create(struct net_backend *b, struct net_options *options, const char *kind)
+{
+	const char *id, *path;
+	char *error;
+
+	for (unsigned i = 0; i < COUNT(kinds); i++) {
+		if (strcmp(kinds[i].name, kind) != 0)
+			continue;
+		b->kind = kinds[i].name;
+		id = net_option(options, "id");
+		b->id = strdup(id ? id : "");
+		path = net_option(options, "pcap");
+		error = kinds[i].create(b, options);
+		if (!error)
+			error = check_all_used(options, kind);
+		if (!error && path)
+			error = net_pcap_open(path, &b->pcap);
+		return error;
+	}
+	return error_string("network back end \"%s\" is none of none, user, tap, socket", kind);
+}
+
+char *
+net_create(const char *optarg, struct events *events, struct input *input, struct packet_link *link,
+	   struct net_backend **out)
+{
+	struct net_options options = {0};
+	struct net_backend *b = calloc(1, sizeof(*b));
+	char *kind, *error;
+
+	*out = NULL;
+	if (!b)
+		return error_string("out of memory");
+	b->events = events;
+	b->input = input;
+	b->link = link;
+	error = split_options(optarg, &options, &kind);
+	if (!error)
+		error = create(b, &options, kind);
+	free(options.text);
+	if (error) {
+		net_free(b);
+		return error;
+	}
+	if (b->source)
+		input_add(input, b->source);
+	link->backend = b;
+	link->transmit = from_card;
+	link->ready = card_ready;
+	link->up = strcmp(b->kind, "none") != 0;
+	*out = b;
+	return NULL;
+}
+
+void
+net_free(struct net_backend *b)
+{
+	if (!b)
+		return;
+	if (b->free)
+		b->free(b);
+	if (b->link->backend == b) {
+		b->link->backend = NULL;
+		b->link->transmit = NULL;
+		b->link->ready = NULL;
+	}
+	net_pcap_close(b->pcap);
+	free(b->id);
+	free(b);
+}
+
+void
+net_state(struct net_backend *b, struct state *s)
+{
+	state_section(s, "net", 1);
+	STATE(s, b->statistics);
+	if (b->state)
+		b->state(b, s);
+}
+
+const char *
+net_id(const struct net_backend *b)
+{
+	return b->id;
+}
+
+const char *
+net_kind(const struct net_backend *b)
+{
+	return b->kind;
+}
+
+const struct net_statistics *
+net_statistics(const struct net_backend *b)
+{
+	return &b->statistics;
+}
+
+bool
+net_parse_mac(const char *text, u8 mac[6])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < 6; i++) {
+		unsigned value = 0;
+
+		for (unsigned k = 0; k < 2; k++) {
+			const char *digit = *text ? strchr(digits, *text | (*text >= 'A' ? 0x20 : 0)) : NULL;
+			if (!digit)
+				return false;
+			value = value << 4 | (unsigned)(digit - digits);
+			text++;
+		}
+		mac[i] = (u8)value;
+		if (i < 5 && *text++ != ':')
+			return false;
+	}
+	return *text == '\0' && !(mac[0] & 1);
+}
