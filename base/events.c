@@ -106,7 +106,9 @@ insert(struct events *events, struct event *event)
 void
 event_arm(struct events *events, struct event *event, u64 time)
 {
-	/* An event that arms itself for a time that has come would fire for ever within one instant: a cycle must pass. */
+	/*
+	 * An event that arms itself for a time that has come would fire for ever within one instant: a cycle must pass.
+	 */
 	if (event == events->firing && time <= events->ran)
 		time = events->ran + 1;
 	event->time = time;
@@ -201,8 +203,8 @@ state_event(struct state *s, struct events *events, struct event *event)
 	STATE(s, armed);
 	STATE(s, time);
 	/*
-	 * The sequence decides ties only. Its absolute value counts every arming, those of -hash and -stop-after too, and a hash must not depend
-	 * on how often it is taken.
+	 * The sequence decides ties only. Its absolute value counts every arming, those of -hash and -stop-after too,
+	 * and a hash must not depend on how often it is taken.
 	 */
 	if (state_mode(s) != STATE_HASH)
 		STATE(s, sequence);

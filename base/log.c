@@ -41,7 +41,8 @@ add_rule(const char *name, size_t size, int level)
 
 	if (size == 0 || size >= NAME)
 		return error_string("log category '%.*s' is no name", (int)size, name);
-	while (i < config.rules && (strlen(config.rule[i].name) != size || memcmp(config.rule[i].name, name, size) != 0))
+	while (i < config.rules &&
+	       (strlen(config.rule[i].name) != size || memcmp(config.rule[i].name, name, size) != 0))
 		i++;
 	if (i == RULES)
 		return error_string("more than %u log categories", RULES);
@@ -64,7 +65,8 @@ log_configure(const char *spec)
 		int level = find_level(text, text_size);
 
 		if (level < 0)
-			return error_string("log level '%.*s' is none of error, warn, info, debug", (int)text_size, text);
+			return error_string("log level '%.*s' is none of error, warn, info, debug", (int)text_size,
+					    text);
 		if (equals) {
 			const char *error = add_rule(spec, (size_t)(equals - spec), level);
 

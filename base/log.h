@@ -20,7 +20,7 @@ struct log_category {
 void log_message(struct log_category *category, enum log_level level, const char *format, ...) PRINTF(3, 4);
 bool log_enabled(struct log_category *category, enum log_level level);
 
-/* Sets levels from a -log argument. Returns NULL, or an error message (static or heap) that names the bad part. */
+/* Sets levels from a -log argument. Returns NULL, or an error message (heap) that names the bad part. */
 const char *log_configure(const char *spec);
 
 #define log_at(level, ...)                                                                                             \

@@ -1,8 +1,8 @@
 /*
  * The physical address space.
  *
- * For each page below 4 GiB, page_map says which range answers: none, one that covers it all, or "mixed" when a range's edge lies inside
- * the page; only then, and above 4 GiB, are the ranges searched.
+ * For each page below 4 GiB, page_map says which range answers: none, one that covers it all, or "mixed" when a range's
+ * edge lies inside the page; only then, and above 4 GiB, are the ranges searched.
  */
 #define _GNU_SOURCE
 #include "bus/memory.h"
@@ -58,7 +58,8 @@ memory_new(u64 ram_size, char **error)
 		m->page_map = reserve(MAP_PAGES);
 	}
 	if (!m || !m->ram || !m->page_flags || !m->page_map) {
-		*error = error_string("no memory for %llu MiB of RAM: %s", (unsigned long long)ram_size >> 20, strerror(errno));
+		*error = error_string("no memory for %llu MiB of RAM: %s", (unsigned long long)ram_size >> 20,
+				      strerror(errno));
 		memory_free(m);
 		return NULL;
 	}
@@ -120,7 +121,8 @@ add_range(struct memory *m, const struct memory_range *range)
 unsigned
 memory_map_mmio(struct memory *m, const char *name, u64 base, u64 size, const struct mmio_ops *ops, void *opaque)
 {
-	return add_range(m, &(struct memory_range){.base = base, .size = size, .ops = ops, .opaque = opaque, .name = name});
+	return add_range(
+		m, &(struct memory_range){.base = base, .size = size, .ops = ops, .opaque = opaque, .name = name});
 }
 
 unsigned
@@ -416,8 +418,11 @@ visit_pages(struct memory *m, struct state *s)
 {
 	u64 pages = m->ram_size / PAGE_SIZE, end = UINT64_MAX;
 	u8 *resident = malloc(pages);
-	/* A page that was never touched is zero and need not be looked at. mincore() calls a swapped-out page not resident, so it counts only
-	 * while nothing is swapped out; asked in this order, since pages come back only by being touched. */
+	/*
+	 * A page that was never touched is zero and need not be looked at. mincore() calls a swapped-out page not
+	 * resident, so it counts only while nothing is swapped out; asked in this order, since pages come back only by
+	 * being touched.
+	 */
 	bool known = resident && mincore(m->ram, m->ram_size, resident) == 0 && !swapped();
 
 	for (u64 page = 0; page < pages; page++) {

@@ -1,0 +1,32 @@
+/*
+ * The host ends of serial ports: standard input and output, files, pseudo-terminals, UNIX sockets. Input comes in
+ * through bus/input.
+ */
+#ifndef NB_MACHINE_CHARDEV_HOST_H
+#define NB_MACHINE_CHARDEV_HOST_H
+
+#include "base/types.h"
+
+struct chardev;
+struct chardev_host;
+struct config_serial;
+struct input;
+
+/*
+ * Makes what `serial` asks for; `number` is for messages. Of kind "none", *out is NULL. Returns NULL, or an error
+ * (heap). A terminal on standard input is in raw mode from now until the process exits.
+ */
+char *chardev_host_new(const struct config_serial *serial, unsigned number, struct input *input,
+		       struct chardev_host **out);
+void chardev_host_free(struct chardev_host *h);
+/* The device's view; NULL for NULL. */
+struct chardev *chardev_host_chardev(struct chardev_host *h);
+
+/* Calls `met` when the device has printed `text`, each time. */
+void chardev_host_expect(struct chardev_host *h, const char *text, void (*met)(void *opaque), void *opaque);
+/* Calls `quit` when the user types Ctrl-A X on a terminal. */
+void chardev_host_on_quit(struct chardev_host *h, void (*quit)(void *opaque), void *opaque);
+/* Hands over what is still buffered. */
+void chardev_host_flush(struct chardev_host *h);
+
+#endif
