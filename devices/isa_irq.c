@@ -23,7 +23,7 @@ set_input(void *opaque, unsigned number, int level)
 {
 	struct isa_irq *isa = opaque;
 	unsigned source = number >> 8, input = number & 0xff;
-	u8 before = isa->pulled[input], after = (u8)((before & ~BIT(source)) | (level ? BIT(source) : 0));
+	u16 before = isa->pulled[input], after = (u16)((before & ~BIT(source)) | (level ? BIT(source) : 0));
 
 	isa->pulled[input] = after;
 	if (!before == !after)

@@ -16,8 +16,8 @@
 enum isa_source {
 	ISA_FROM_TIMER, /* PIT, RTC or HPET behind the legacy-replacement switch */
 	ISA_FROM_KEYBOARD,
-	ISA_FROM_SERIAL0,
-	ISA_FROM_SERIAL1,
+	ISA_FROM_SERIAL, /* and the three that follow: COM1..COM4 */
+	ISA_FROM_SERIAL_LAST = ISA_FROM_SERIAL + 3,
 	ISA_FROM_ACPI,
 	ISA_FROM_PCI,
 	ISA_FROM_HPET,
@@ -27,7 +27,7 @@ enum isa_source {
 struct state;
 
 struct isa_irq {
-	u8 pulled[ISA_IRQS]; /* bits by enum isa_source */
+	u16 pulled[ISA_IRQS]; /* bits by enum isa_source */
 	struct irq_line pic[16];
 	struct irq_line ioapic[ISA_IRQS];
 };

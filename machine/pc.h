@@ -5,6 +5,7 @@
 #define NB_MACHINE_PC_H
 
 #include "bus/irq.h"
+#include "bus/packet.h"
 #include "devices/acpi_pm.h"
 #include "devices/debug_ports.h"
 #include "devices/dma.h"
@@ -25,7 +26,6 @@
 
 struct chardev;
 struct e1000;
-struct packet_link;
 
 /* What the board is plugged into. Everything must outlive the board. */
 struct pc_sockets {
