@@ -259,6 +259,40 @@ cpu_xcr0_supported(const struct cpu_model *model)
 	return mask;
 }
 
+u64
+cr4_supported(const struct cpu_model *model)
+{
+	static const struct {
+		u16 feature;
+		u64 bits;
+	} bits[] = {
+		{FEATURE_VME, CR4_VME | CR4_PVI},
+		{FEATURE_TSC, CR4_TSD},
+		{FEATURE_DE, CR4_DE},
+		{FEATURE_PSE, CR4_PSE},
+		{FEATURE_PAE, CR4_PAE},
+		{FEATURE_MCE, CR4_MCE},
+		{FEATURE_PGE, CR4_PGE},
+		{FEATURE_BASE, CR4_PCE},
+		{FEATURE_FXSR, CR4_OSFXSR},
+		{FEATURE_SSE, CR4_OSXMMEXCPT},
+		{FEATURE_UMIP, CR4_UMIP},
+		{FEATURE_LA57, CR4_LA57},
+		{FEATURE_VMX, CR4_VMXE},
+		{FEATURE_FSGSBASE, CR4_FSGSBASE},
+		{FEATURE_PCID, CR4_PCIDE},
+		{FEATURE_XSAVE, CR4_OSXSAVE},
+		{FEATURE_SMEP, CR4_SMEP},
+		{FEATURE_SMAP, CR4_SMAP},
+		{FEATURE_PKU, CR4_PKE},
+	};
+	u64 supported = 0;
+	for (size_t i = 0; i < COUNT(bits); i++)
+		if (model->has[bits[i].feature])
+			supported |= bits[i].bits;
+	return supported;
+}
+
 /* Bytes of an XSAVE area that holds the components of `mask`, in either format. */
 u32
 cpu_xsave_size(u64 mask, bool compacted)

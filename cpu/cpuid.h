@@ -52,6 +52,8 @@ cpu_has(const struct vcpu *cpu, enum cpu_feature feature)
 
 u64 cpu_xcr0_supported(const struct cpu_model *model);
 u32 cpu_xsave_size(u64 mask, bool compacted);
+u64 cpu_xinuse(const struct vcpu *cpu); /* XINUSE, before AND with XCR0 */
+u64 cr4_supported(const struct cpu_model *model); /* the bits that are not reserved */
 u64 cpu_arch_capabilities(const struct cpu_model *model); /* IA32_ARCH_CAPABILITIES */
 const char *cpu_feature_name(enum cpu_feature feature);
 
