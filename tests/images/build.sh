@@ -3,7 +3,8 @@
 #
 #	build.sh [--flavour amd64|cloud-amd64] [--update] OUTDIR
 #
-# --flavour F	kernel linux-image-F (default amd64; cloud is short for cloud-amd64)
+# --flavour F	kernel linux-image-F (default amd64; cloud is short for cloud-amd64, which has no e1000 driver and so
+#		serves for nb.mode=boot and shell only)
 # --update	ask apt for newer packages; otherwise the packages already in OUTDIR/cache are used again
 #
 # Writes to OUTDIR:
@@ -16,7 +17,7 @@
 #	versions	the packages used, one file name per line
 #	cache/		downloaded and unpacked packages; may be removed
 #
-# Needs Debian 12 (apt-get, apt-cache, dpkg-deb, cpio, xz), no root. Nothing is installed: packages are only downloaded
+# Needs Debian 12 (apt-get, apt-cache, dpkg-deb, cpio, xz; lz4 for the cloud kernel), no root. Nothing is installed: packages are only downloaded
 # and unpacked. If this host's package lists are empty, private ones are fetched into OUTDIR/cache.
 #
 # The archives are not compressed: the guest's kernel would have to decompress them, and that is interpreted work, while
@@ -74,10 +75,9 @@ find_lists()
 	echo "fetching package lists"
 	mkdir -p "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial"
 	apt_options="$apt_options -o Dir::State::lists=$cache/apt/lists -o Dir::Cache=$cache/apt/cache"
-	apt-get $apt_options -qq update >"$cache/log" 2>&1 ||
-		die "apt-get update failed: $(grep -m1 '^[EW]:' "$cache/log" || echo "see $cache/log")"
+	apt-get $apt_options -qq update >"$cache/log" 2>&1 || true
 	apt-cache $apt_options show "linux-image-$flavour" >/dev/null 2>&1 ||
-		die "package linux-image-$flavour is not in the package lists of this host"
+		die "no package linux-image-$flavour: $(grep -m1 '^[EW]:' "$cache/log" || echo "apt does not know it")"
 }
 
 # Prints the direct dependencies of the named packages that match a shell pattern.
@@ -191,11 +191,12 @@ mkdir -p "$work"
 # The dependencies are read from the module itself (its .modinfo section): modules.dep is not shipped, depmod writes it.
 add_module()	# NAME DIRECTORY FILE
 {
-	grep -qx "$1" "$3" 2>/dev/null && return
+	grep -qx "$1" "$3" && return
 	found=$(find "$modules/kernel" -name "$1.ko" -o -name "$1.ko.xz" | head -n 1)
 	if [ -z "$found" ]; then
 		grep -q "/$1.ko\$" "$modules/modules.builtin" && return
-		die "kernel $flavour has no module $1"
+		echo "note: kernel $flavour has no module $1"
+		return
 	fi
 	case $found in
 	*.xz) xz -dc "$found" >"$2/$1.ko" ;;
@@ -204,7 +205,6 @@ add_module()	# NAME DIRECTORY FILE
 	for needed in $(tr '\0' '\n' <"$2/$1.ko" | sed -n 's/^depends=//p' | head -n 1 | tr ',_' ' -'); do
 		add_module "$needed" "$2" "$3"
 	done
-	# The recursion has overwritten $found and $needed, but not the arguments.
 	echo "$1" >>"$3"
 }
 
@@ -224,6 +224,7 @@ base()	# DIRECTORY INIT MODULE...
 	cp "$source/dhcp.sh" "$dir/dhcp.sh"
 	cp "$source/net.sh" "$dir/net.sh"
 	chmod 755 "$dir/init" "$dir/dhcp.sh"
+	: >"$dir/modules/order"
 	for module; do
 		add_module "$module" "$dir/modules" "$dir/modules/order"
 	done
@@ -238,14 +239,20 @@ pack()	# DIRECTORY ARCHIVE
 }
 
 # Takes the ELF kernel out of a bzImage: Linux Documentation/arch/x86/boot.rst, fields setup_sects, payload_offset and
-# payload_length. The payload is an xz stream and, after it, 4 bytes with the unpacked size.
+# payload_length. The payload is a compressed stream and, after it, 4 bytes with the unpacked size.
 unpack_kernel()	# VMLINUZ VMLINUX
 {
 	sectors=$(od -An -tu1 -j497 -N1 "$1")
 	offset=$(od -An -tu4 -j584 -N4 "$1")
 	length=$(od -An -tu4 -j588 -N4 "$1")
 	tail -c +$(((sectors + 1) * 512 + offset + 1)) "$1" | head -c $((length - 4)) >"$work/payload"
-	xz -dc <"$work/payload" >"$2" 2>"$cache/log" || die "cannot unpack the kernel in $1: $(head -n 1 "$cache/log")"
+	case $(head -c 4 "$work/payload" | od -An -tx1 | tr -d ' ') in
+	fd377a58) xz -dc <"$work/payload" >"$2" ;;
+	02214c18) lz4 -dc <"$work/payload" >"$2" ;;
+	28b52ffd) zstd -dc <"$work/payload" >"$2" ;;
+	1f8b*) gzip -dc <"$work/payload" >"$2" ;;
+	*) false ;;
+	esac 2>"$cache/log" || die "cannot unpack the kernel in $1: $(grep -m1 . "$cache/log" || echo unknown compression)"
 }
 
 # Copies a file found under the unpacked root to the same place below another directory.
