@@ -2,11 +2,12 @@
  * Intel 82540EM Gigabit Ethernet controller, 8086:100e.
  *
  * Source: PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual.
- * This file is the PCI function, the register windows and the resets; the rest is in e1000_tx.c (transmit ring), e1000_offload.c
- * (checksums, segmentation), e1000_rx.c, e1000_irq.c, e1000_phy.c, e1000_eeprom.c and e1000_stats.c.
+ * This file is the PCI function, the register windows and the resets; the rest is in e1000_tx.c (transmit ring),
+ * e1000_offload.c (checksums, segmentation), e1000_rx.c, e1000_irq.c, e1000_phy.c, e1000_eeprom.c and e1000_stats.c.
  * The registers are rows of e1000_regs.def; time is virtual, and work per doorbell is bounded.
- * Not modelled: Flash, MSI, wake up and management filters (their registers are stored), pausing on received flow control frames,
- * half-duplex collisions, thresholds of descriptor write-back (each descriptor is written back at once).
+ * Not modelled: Flash, MSI, wake up and management filters (their registers are stored), pausing on received flow
+ * control frames, half-duplex collisions, thresholds of descriptor write-back (each descriptor is written back at
+ * once).
  */
 #include "devices/e1000.h"
 
@@ -127,7 +128,7 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define REG(name, offset, alias, count, stride, reset, writable, read, write) \
+#define REG(name, offset, alias, count, stride, reset, writable, read, write)                                          \
 	{#name, offset, alias, count, stride, offsetof(struct e1000_registers, name), reset, writable, read, write},
 #include "devices/e1000_regs.def"
 };

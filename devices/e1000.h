@@ -11,7 +11,7 @@ struct packet_link;
 struct pci_bus;
 struct state;
 
-/* Adds the card to the bus at `devfn` and fills in the card's end of `link` (link->up is read then and may be set before). */
+/* Adds the card to the bus at `devfn` and fills in the card's end of `link`; link->up counts from the first event on. */
 struct e1000 *e1000_new(struct pci_bus *bus, int devfn, struct memory *memory, struct events *events,
 			struct packet_link *link, const u8 mac[6]);
 void e1000_free(struct e1000 *e);
@@ -25,8 +25,8 @@ void e1000_set_link(struct e1000 *e, bool up);
 /* What the card counted that no guest register shows. */
 struct e1000_counters {
 	u64 tx_bad_descriptors, rx_bad_descriptors; /* lengths or types that no chip would act on */
-	u64 tx_dropped;				    /* frames too long, or with no cable */
-	u64 unknown_reads, unknown_writes;	    /* register offsets that the chip does not have */
+	u64 tx_dropped;                             /* frames too long, or with no cable */
+	u64 unknown_reads, unknown_writes;          /* register offsets that the chip does not have */
 	u64 interrupts;
 };
 const struct e1000_counters *e1000_counters(const struct e1000 *e);

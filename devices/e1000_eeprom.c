@@ -1,8 +1,8 @@
 /*
  * 82540EM: the serial EEPROM, a 93C46 of 64 words, by EERD and by bit-banging through EECD.
  *
- * Source: "EEPROM Interface", "EEPROM/FLASH Control & Data Register", "EEPROM Read Register"; the commands are those of the
- * Microwire 93C46 data sheet. Programming is done at once (a real part takes some milliseconds).
+ * Source: "EEPROM Interface", "EEPROM/FLASH Control & Data Register", "EEPROM Read Register"; the commands are those of
+ * the Microwire 93C46 data sheet. Programming is done at once (a real part takes some milliseconds).
  * Not modelled: SPI parts, Flash.
  */
 #include "devices/e1000_internal.h"

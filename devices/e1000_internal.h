@@ -85,20 +85,20 @@ struct e1000_registers {
 
 /* Checksum and segmentation context: "TCP/IP Context Transmit Descriptor". */
 struct e1000_context {
-	u32 payload; /* PAYLEN */
+	u32 payload;        /* PAYLEN */
 	u16 ip_end, tu_end; /* IPCSE, TUCSE */
 	u16 mss;
 	u8 ip_start, ip_offset; /* IPCSS, IPCSO */
 	u8 tu_start, tu_offset; /* TUCSS, TUCSO */
-	u8 header; /* HDRLEN */
-	u8 command; /* TUCMD */
+	u8 header;              /* HDRLEN */
+	u8 command;             /* TUCMD */
 };
 
 /* The packet that is being gathered from descriptors. */
 struct e1000_packet {
 	struct e1000_context checksum, segmentation; /* the two contexts that the chip remembers */
-	u32 size; /* bytes in frame */
-	u32 sent; /* payload bytes in segments already sent */
+	u32 size;                                    /* bytes in frame */
+	u32 sent;                                    /* payload bytes in segments already sent */
 	u32 segments;
 	u16 vlan;
 	u8 options; /* POPTS of the first descriptor */
@@ -120,7 +120,7 @@ struct e1000 {
 	struct pci_device pci;
 	struct events *events;
 	struct packet_link *link;
-	u8 mac[6]; /* what the EEPROM is made with */
+	u8 mac[6];                           /* what the EEPROM is made with */
 	u8 row_at[E1000_REGISTER_SPACE / 4]; /* 1 + number of the table's row that answers there, 0: none */
 
 	struct e1000_registers r;
@@ -130,7 +130,7 @@ struct e1000 {
 	u16 eeprom[EEPROM_WORDS];
 	struct e1000_microwire microwire;
 	u16 phy[PHY_REGISTERS];
-	u16 phy_page[256]; /* register 30 behind each page in register 29 */
+	u16 phy_page[256];           /* register 30 behind each page in register 29 */
 	bool phy_link, phy_was_down; /* the latter: the latching-low bit of PHY status */
 	struct event negotiated;
 

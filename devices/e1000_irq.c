@@ -1,8 +1,8 @@
 /*
  * 82540EM: interrupt causes, mask, throttle and delay timers.
  *
- * Source: "Interrupt Control Registers", "Interrupt Moderation", "Receive Interrupt Delay Timer", "Transmit Interrupt Delay
- * Value". Delay timers count 1.024 us, the throttle 256 ns, both in virtual time.
+ * Source: "Interrupt Control Registers", "Interrupt Moderation", "Receive Interrupt Delay Timer", "Transmit Interrupt
+ * Delay Value". Delay timers count 1.024 us, the throttle 256 ns, both in virtual time.
  */
 #include "devices/e1000_internal.h"
 

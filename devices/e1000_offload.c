@@ -1,7 +1,8 @@
 /*
  * 82540EM: checksum insertion, TCP and UDP segmentation, VLAN tag insertion; sums and the frame check sequence.
  *
- * Source: "TCP Segmentation", "IP/TCP/UDP Transmit Checksum Offloading in Non-Segmentation Mode", "802.1q VLAN Support".
+ * Source: "TCP Segmentation", "IP/TCP/UDP Transmit Checksum Offloading in Non-Segmentation Mode", "802.1q VLAN
+ * Support".
  * Offsets from a context that do not lie in the frame do nothing.
  */
 #include <string.h>
@@ -146,7 +147,7 @@ send_segment(struct e1000 *e, bool last)
 	p->size = c->header;
 }
 
-/* Bytes of a packet under segmentation: first HDRLEN bytes of headers, then PAYLEN bytes of payload, sent MSS at a time. */
+/* Bytes of a packet under segmentation: HDRLEN bytes of headers, then PAYLEN bytes of payload, sent MSS at a time. */
 void
 e1000_add_segmented(struct e1000 *e, u64 address, u32 size)
 {

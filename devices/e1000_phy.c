@@ -1,10 +1,11 @@
 /*
  * 82540EM: the internal PHY behind MDIC, and the cable.
  *
- * Source: "MDI Control Register", "PHY Registers"; IEEE 802.3 clause 22 and 28 registers. The identifiers are those of the
- * Marvell 88E1011. The far end offers everything up to 1000 Mb/s full duplex.
+ * Source: "MDI Control Register", "PHY Registers"; IEEE 802.3 clause 22 and 28 registers. The identifiers are those of
+ * the Marvell 88E1011. The far end offers everything up to 1000 Mb/s full duplex.
  * Autonegotiation takes 20 ms of virtual time (real ones some seconds), MDIO accesses none.
- * Not modelled: PHY interrupts, next pages, errors on the wire, the vendor pages behind registers 29 and 30 (stored only).
+ * Not modelled: PHY interrupts, next pages, errors on the wire, the vendor pages behind registers 29 and 30 (stored
+ * only).
  */
 #include "devices/e1000_internal.h"
 
@@ -69,15 +70,9 @@ static const u16 reset_value[PHY_REGISTERS] = {
 };
 
 static const u16 writable[PHY_REGISTERS] = {
-	[PHY_CONTROL] = 0x7dc0,
-	[PHY_ADVERTISE] = 0xffff,
-	[PHY_NEXT_PAGE] = 0xffff,
-	[PHY_1000T_CONTROL] = 0xff00,
-	[PHY_SPECIFIC_CONTROL] = 0xffff,
-	[PHY_INTERRUPT_ENABLE] = 0xffff,
-	[PHY_EXTENDED_CONTROL] = 0xffff,
-	[PHY_EXTENDED_CONTROL2] = 0xffff,
-	[PHY_PAGE_SELECT] = 0x00ff,
+	[PHY_CONTROL] = 0x7dc0,          [PHY_ADVERTISE] = 0xffff,         [PHY_NEXT_PAGE] = 0xffff,
+	[PHY_1000T_CONTROL] = 0xff00,    [PHY_SPECIFIC_CONTROL] = 0xffff,  [PHY_INTERRUPT_ENABLE] = 0xffff,
+	[PHY_EXTENDED_CONTROL] = 0xffff, [PHY_EXTENDED_CONTROL2] = 0xffff, [PHY_PAGE_SELECT] = 0x00ff,
 };
 
 bool
@@ -86,7 +81,7 @@ e1000_phy_loopback(const struct e1000 *e)
 	return e->phy[PHY_CONTROL] & CONTROL_LOOPBACK && !(e->phy[PHY_CONTROL] & CONTROL_POWER_DOWN);
 }
 
-/* The best mode that both ends have ("auto-negotiation priority resolution"), or the forced one. False: no common mode. */
+/* The best mode of both ends ("auto-negotiation priority resolution"), or the forced one. False: no common mode. */
 static bool
 resolve(const struct e1000 *e, unsigned *speed, bool *full_duplex)
 {

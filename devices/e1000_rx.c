@@ -1,14 +1,14 @@
 /*
  * 82540EM: address filters, receive descriptor ring, receive checksum status.
  *
- * Source: "Packet Address Filtering", "Receive Descriptor Queue Structure", "Receive Data Storage", "Receive Packet Checksum
- * Offloading", "Receive Control Register".
+ * Source: "Packet Address Filtering", "Receive Descriptor Queue Structure", "Receive Data Storage", "Receive Packet
+ * Checksum Offloading", "Receive Control Register".
  *
  *   descriptor   [ buffer address                               ]
  *   written back [ special | errors | status | checksum | length ]
  *
- * There is no receive FIFO: a back end asks e1000_can_receive() first and keeps its frames; a frame that comes anyway and finds
- * too few descriptors is missed as a whole.
+ * There is no receive FIFO: a back end asks e1000_can_receive() first and keeps its frames; a frame that comes anyway
+ * and finds too few descriptors is missed as a whole.
  */
 #include <string.h>
 
@@ -250,7 +250,7 @@ advance_head(struct e1000 *e)
 		e1000_cause(e, ICR_RXDMT0);
 }
 
-/* Writes the frame over as many descriptors as it takes. The caller knows that they are there, unless some have no buffer. */
+/* Writes the frame over as many descriptors as it takes; the caller knows that they are there, if all have buffers. */
 static bool
 store(struct e1000 *e, const u8 *data, u32 size, struct verdict v, u16 sum, u16 special)
 {
@@ -329,8 +329,8 @@ e1000_receive_frame(struct e1000 *e, const u8 *frame, size_t size)
 	if (size < FRAME_HEADER || size > PACKET_MAX)
 		return true;
 	tagged = is_tagged(e, frame, size);
-	passes = control_passes(e, frame, size) && address_passes(e, frame, &exact) && (!tagged || vlan_passes(e, frame)) &&
-		 size_passes(e, size);
+	passes = control_passes(e, frame, size) && address_passes(e, frame, &exact) &&
+		 (!tagged || vlan_passes(e, frame)) && size_passes(e, size);
 	if (!passes) {
 		e1000_count_received(e, frame, size, false);
 		return true;
@@ -346,9 +346,9 @@ e1000_receive_frame(struct e1000 *e, const u8 *frame, size_t size)
 		stored -= VLAN_SIZE;
 		memmove(data + FRAME_ADDRESSES, data + FRAME_ADDRESSES + VLAN_SIZE, stored - FRAME_ADDRESSES);
 	}
-	sum = RXCSUM_PCSS(e->r.RXCSUM[0]) < stored
-		      ? e1000_fold(e1000_sum(0, data + RXCSUM_PCSS(e->r.RXCSUM[0]), stored - RXCSUM_PCSS(e->r.RXCSUM[0])))
-		      : 0;
+	sum = RXCSUM_PCSS(e->r.RXCSUM[0]) < stored ? e1000_fold(e1000_sum(0, data + RXCSUM_PCSS(e->r.RXCSUM[0]),
+									  stored - RXCSUM_PCSS(e->r.RXCSUM[0])))
+						   : 0;
 	if (!(e->r.RCTL[0] & RCTL_SECRC)) {
 		pci_set32(data, stored, e1000_fcs(frame, size));
 		stored += FCS_SIZE;
@@ -381,8 +381,8 @@ e1000_receive(void *card, const u8 *frame, size_t size)
 }
 
 /*
- * Room for the longest frame that may come, or as much as the ring can ever hold. A receiver that is switched off takes (and
- * drops) everything, so that the back end does not pile up old frames.
+ * Room for the longest frame that may come, or as much as the ring can ever hold. A receiver that is switched off takes
+ * (and drops) everything, so that the back end does not pile up old frames.
  */
 bool
 e1000_can_receive(void *card)

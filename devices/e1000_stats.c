@@ -1,7 +1,8 @@
 /*
  * 82540EM: statistics.
  *
- * Source: "Statistics Registers". Octets count from the destination address through the FCS. Counters stick at their maximum.
+ * Source: "Statistics Registers". Octets count from the destination address through the FCS. Counters stick at their
+ * maximum.
  */
 #include "devices/e1000_internal.h"
 

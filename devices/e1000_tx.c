@@ -1,8 +1,8 @@
 /*
  * 82540EM: the transmit descriptor ring.
  *
- * Source: "Transmit Descriptor Ring Structure", "Legacy Transmit Descriptor Format", "TCP/IP Context Transmit Descriptor Format",
- * "TCP/IP Data Descriptor Format".
+ * Source: "Transmit Descriptor Ring Structure", "Legacy Transmit Descriptor Format", "TCP/IP Context Transmit
+ * Descriptor Format", "TCP/IP Data Descriptor Format".
  *
  *   descriptor   63                                       0
  *                [ buffer address                          ]
@@ -11,8 +11,8 @@
  *   context      [ TUCSE|TUCSO|TUCSS | IPCSE|IPCSO|IPCSS      ]
  *                [ MSS | HDRLEN  | sta |TUCMD|DTYP | PAYLEN   ]     DEXT = 1, DTYP = 0
  *
- * A doorbell works at once while the transmit FIFO has room, so that work per doorbell is bounded; the FIFO drains at the line's
- * rate in virtual time, and an event goes on from there. Descriptors are written back one by one.
+ * A doorbell works at once while the transmit FIFO has room, so that work per doorbell is bounded; the FIFO drains at
+ * the line's rate in virtual time, and an event goes on from there. Descriptors are written back one by one.
  */
 #include <string.h>
 
@@ -256,7 +256,7 @@ e1000_tx_run(struct e1000 *e)
 		u32 count = ring_size(e), tail = e->r.TDT[0], waiting;
 		u64 room = room_time(e);
 
-		/* A head or tail outside of the ring would never meet: the ring stands still until software mends it. */
+		/* A head or tail outside of the ring would never meet: the ring stands still until that is mended. */
 		if (*head >= count || tail >= count || *head == tail)
 			return;
 		if (room > now) {

@@ -32,7 +32,7 @@ struct net_backend {
 	struct input *input;
 	struct net_pcap *pcap;
 	struct net_statistics statistics;
-	void *host; /* the kind's own struct */
+	void *host;                  /* the kind's own struct */
 	struct input_source *source; /* where the host's frames come in; NULL: nowhere */
 
 	/* Set by the kind; each may be NULL. */

@@ -7,7 +7,8 @@
  *   socket,listen=[A]:P | connect=A:P         length-prefixed frames over TCP, as QEMU's -netdev socket (net/socket.c)
  * Any of them takes id=NAME and pcap=FILE (net/pcap.c).
  *
- * A back end gives frames to the card only from an event or from bus/input, so that the card sees them at a virtual time.
+ * A back end gives frames to the card only from an event or from bus/input, so that the card sees them at a virtual
+ * time.
  */
 #ifndef NB_NET_NET_H
 #define NB_NET_NET_H
@@ -21,8 +22,9 @@ struct state;
 struct net_backend;
 
 /*
- * Makes the back end that `optarg` asks for (the argument of -netdev: "user,id=n0,tftp=/srv") and fills in its end of `link`, which
- * must be zero or already hold the card's end, and must outlive the back end. Every key=value after the kind is checked.
+ * Makes the back end that `optarg` asks for (the argument of -netdev: "user,id=n0,tftp=/srv") and fills in its end of
+ * `link`, which must be zero or already hold the card's end, and must outlive the back end. Every key=value after the
+ * kind is checked.
  * Returns NULL and sets *out, or returns an error (heap) for the user.
  */
 char *net_create(const char *optarg, struct events *events, struct input *input, struct packet_link *link,

@@ -1,8 +1,9 @@
 /*
  * Dumps of a cable's frames for Wireshark and tcpdump, stamped with virtual time.
  *
- * Source: the pcap file format, version 2.4, in its nanosecond variant (magic 0xa1b23c4d): 24 bytes of header, then for each
- * frame seconds, nanoseconds, stored and original length, and the bytes. In the host's byte order, as the format wants it.
+ * Source: the pcap file format, version 2.4, in its nanosecond variant (magic 0xa1b23c4d): 24 bytes of header, then for
+ * each frame seconds, nanoseconds, stored and original length, and the bytes. In the host's byte order, as the format
+ * wants it.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /*
- * Frames over a TCP connection, each after its length as a big-endian 32-bit number: what QEMU's -netdev socket speaks, so that
- * two machines, or a machine and a program, share a cable.
+ * Frames over a TCP connection, each after its length as a big-endian 32-bit number: what QEMU's -netdev socket speaks,
+ * so that two machines, or a machine and a program, share a cable.
  *
- *   listen=[ADDR]:PORT   waits for one peer at a time, without holding up the machine; before there is one frames are lost
- *   connect=ADDR:PORT    must succeed at start; when the peer goes, the cable stays silent
+ *   listen=[ADDR]:PORT   waits for one peer at a time, without holding up the machine; before there is one frames are
+ *   lost connect=ADDR:PORT    must succeed at start; when the peer goes, the cable stays silent
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -232,7 +232,8 @@ net_socket_create(struct net_backend *b, struct net_options *options)
 	}
 	n->backend = b;
 	n->listener = n->peer = -1;
-	error = listen_at ? open_listener(&address, listen_at, &n->listener) : open_peer(&address, connect_to, &n->peer);
+	error = listen_at ? open_listener(&address, listen_at, &n->listener)
+			  : open_peer(&address, connect_to, &n->peer);
 	if (error) {
 		free(n->out);
 		free(n);

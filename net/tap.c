@@ -1,8 +1,8 @@
 /*
  * A Linux tap interface: frames go to and come from the host's network stack.
  *
- * Source: Documentation/networking/tuntap.rst. ifname=T names an interface that exists (ip tuntap add dev T mode tap user U) or,
- * with CAP_NET_ADMIN, one to be made. What comes from it is the real world: it enters through bus/input.
+ * Source: Documentation/networking/tuntap.rst. ifname=T names an interface that exists (ip tuntap add dev T mode tap
+ * user U) or, with CAP_NET_ADMIN, one to be made. What comes from it is the real world: it enters through bus/input.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,16 +1,19 @@
 /*
- * User networking: libslirp, a small TCP/IP network with gateway, DHCP, DNS and TFTP servers, and NAT to the host's sockets.
+ * User networking: libslirp, a small TCP/IP network with gateway, DHCP, DNS and TFTP servers, and NAT to the host's
+ * sockets.
  *
- * libslirp's clock is the machine's. A frame that it sends reaches the card 10 us of virtual time later, frames behind each
- * other at gigabit rate. ARP, DHCP, ping of gateway and DNS server, and TFTP touch no host socket and happen inside the guest's
- * own transmission: they are the same in each run. Host sockets are looked at only by bus/input, and only while there are any.
+ * libslirp's clock is the machine's. A frame that it sends reaches the card 10 us of virtual time later, frames behind
+ * each other at gigabit rate. ARP, DHCP, ping of gateway and DNS server, and TFTP touch no host socket and happen
+ * inside the guest's own transmission: they are the same in each run. Host sockets are looked at only by bus/input, and
+ * only while there are any.
  *
  * What in libslirp 4.7 does not follow from its input alone, and what becomes of it:
- *   - `curtime`, its milliseconds, moves only in slirp_pollfds_poll(): called before each frame from the guest, and by `tick`;
- *   - the interval of IPv6 router advertisements is random: ours is fixed (see timer_mod); advertisements and their DNS option,
- *     which depends on the host's resolv.conf, are there with ipv6=on only, which is therefore not the default;
- *   - DNS, NAT, ICMP to others than the gateway, and hostfwd= are host sockets: the real world. restrict=on keeps the guest from
- *     all but hostfwd=.
+ *   - `curtime`, its milliseconds, moves only in slirp_pollfds_poll(): called before each frame from the guest, and by
+ *     `tick`;
+ *   - the interval of IPv6 router advertisements is random: ours is fixed (see timer_mod); advertisements and their DNS
+ *     option, which depends on the host's resolv.conf, are there with ipv6=on only, which is therefore not the default;
+ *   - DNS, NAT, ICMP to others than the gateway, and hostfwd= are host sockets: the real world. restrict=on keeps the
+ *     guest from all but hostfwd=.
  * IP identifiers, TCP initial sequence numbers and DHCP leases count from fixed values.
  * Not modelled: smb=, guestfwd=. Saved state has DHCP leases and frames on the way, not TFTP transfers and connections.
  */
@@ -34,7 +37,7 @@ LOG_CATEGORY("user");
 #define LATENCY_NS 10000u
 #define READY_NS 1000u
 #define FRAME_OVERHEAD 24u /* preamble, FCS, gap */
-#define NS_PER_BYTE 8u	   /* 1 Gb/s */
+#define NS_PER_BYTE 8u     /* 1 Gb/s */
 #define QUEUE_LIMIT 2048u
 #define NS_PER_MS 1000000u
 #define IDLE_TIMEOUT_MS 1000u /* what slirp_pollfds_fill() says when nothing is pending */
@@ -116,7 +119,8 @@ static ssize_t
 send_packet(const void *data, size_t size, void *opaque)
 {
 	struct user *u = opaque;
-	u64 due = MAX(now_of(u) + from_ns(u, LATENCY_NS), u->last_due + from_ns(u, (size + FRAME_OVERHEAD) * NS_PER_BYTE));
+	u64 due = MAX(now_of(u) + from_ns(u, LATENCY_NS),
+		      u->last_due + from_ns(u, (size + FRAME_OVERHEAD) * NS_PER_BYTE));
 
 	if (u->queued == QUEUE_LIMIT || size > PACKET_MAX) {
 		net_dropped(u->backend);
