@@ -73,7 +73,7 @@ put_line(struct hpet_timer *t, unsigned where, int level)
 	if (where >= 32) {
 		irq_set(&h->legacy[where - 32], level);
 	} else if (TIMER_ROUTES & BIT(where)) {
-		line.number = where;
+		line.number += where;
 		irq_set(&line, level);
 	}
 }

@@ -41,12 +41,6 @@ isa_irq_line(struct isa_irq *isa, enum isa_source source, unsigned input)
 }
 
 void
-isa_irq_reset(struct isa_irq *isa)
-{
-	memset(isa->pulled, 0, sizeof(isa->pulled));
-}
-
-void
 isa_irq_state(struct isa_irq *isa, struct state *s)
 {
 	state_section(s, "isa_irq", 1);

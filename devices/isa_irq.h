@@ -34,7 +34,6 @@ struct isa_irq {
 
 /* `pic` and `ioapic` are input 0 of each; input n has number n. */
 void isa_irq_init(struct isa_irq *isa, const struct irq_line *pic, const struct irq_line *ioapic);
-void isa_irq_reset(struct isa_irq *isa);
 /* The end that `source` pulls for `input`. */
 struct irq_line isa_irq_line(struct isa_irq *isa, enum isa_source source, unsigned input);
 void isa_irq_state(struct isa_irq *isa, struct state *s);

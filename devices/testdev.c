@@ -99,6 +99,8 @@ void
 testdev_reset(struct testdev *t)
 {
 	t->latch = 0;
+	for (unsigned i = 0; i < TESTDEV_IRQS; i++)
+		irq_set(&t->irq[i], 0);
 }
 
 void

@@ -64,6 +64,7 @@ struct pc {
 	struct debug_ports debug_ports;
 	struct testdev testdev;
 	struct e1000 *nic[CONFIG_NICS];
+	u64 facs; /* address of the FACS after pc_reset() for direct boot: the waking vector of S3 is at 12 and 24 in it */
 	struct packet_link unplugged[CONFIG_NICS]; /* cables of cards without a back end */
 };
 
@@ -76,5 +77,7 @@ void pc_free(struct pc *pc);
  */
 void pc_reset(struct pc *pc);
 void pc_state(struct pc *pc, struct state *s);
+/* The part of pc_reset() that stands in for firmware; pc_firmware.c. */
+void pc_firmware_setup(struct pc *pc);
 
 #endif

@@ -1,0 +1,182 @@
+/* The board, wired top to bottom in pc_new(). */
+#include "machine/pc.h"
+
+#include <stdlib.h>
+
+#include "base/snapshot.h"
+#include "base/stop.h"
+#include "devices/e1000.h"
+
+static const u16 com_port[CONFIG_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+static const u8 com_irq[CONFIG_SERIALS] = {4, 3, 4, 3};
+
+/* Slot 2 is left for a display adapter, where software of such boards expects it. */
+#define FIRST_NIC_SLOT 3
+#define SLOTS 32
+
+static char *
+add_nics(struct pc *pc)
+{
+	const struct config *config = pc->config;
+
+	for (unsigned i = 0; i < config->nics; i++) {
+		const struct config_nic *nic = &config->nic[i];
+		struct packet_link *link = pc->sockets.link[i] ? pc->sockets.link[i] : &pc->unplugged[i];
+		unsigned slot = nic->slot >= 0 ? (unsigned)nic->slot : FIRST_NIC_SLOT;
+
+		while (nic->slot < 0 && slot < SLOTS && pc->pci.device[PCI_DEVFN(slot, 0)])
+			slot++;
+		if (slot >= SLOTS || pc->pci.device[PCI_DEVFN(slot, 0)])
+			return error_string("e1000 %u: PCI slot %u is taken", i, slot);
+		pc->nic[i] = e1000_new(&pc->pci, PCI_DEVFN((int)slot, 0), pc->sockets.memory, pc->sockets.events, link, nic->mac);
+		if (!pc->nic[i])
+			return error_string("out of memory");
+	}
+	return NULL;
+}
+
+struct pc *
+pc_new(const struct config *config, const struct pc_sockets *sockets, char **error)
+{
+	struct pc *pc = calloc(1, sizeof(*pc));
+	struct memory *memory = sockets->memory;
+	struct ports *ports = sockets->ports;
+	struct events *events = sockets->events;
+	const struct machine_control *control = sockets->control;
+	struct irq_line pic_input, ioapic_input, isa_timer, isa_clock, isa_hpet, isa_keyboard, isa_mouse, isa_sci;
+	struct irq_line pit_out, rtc_out, pci_lines[16], test_lines[TESTDEV_IRQS];
+
+	if (!pc) {
+		*error = error_string("out of memory");
+		return NULL;
+	}
+	pc->config = config;
+	pc->sockets = *sockets;
+
+	/* Interrupt controllers. */
+	pic_init(&pc->pic, ports, &sockets->intr);
+	ioapic_init(&pc->ioapic, memory, sockets->apic_bus);
+	sockets->apic_bus->acknowledge = pic_acknowledge;
+	sockets->apic_bus->pic = &pc->pic;
+	pic_input = (struct irq_line){pic_set, &pc->pic, 0};
+	ioapic_input = (struct irq_line){ioapic_set, &pc->ioapic, 0};
+	isa_irq_init(&pc->isa, &pic_input, &ioapic_input);
+
+	/* Time. The HPET stands between PIT and RTC and their interrupts. */
+	isa_timer = isa_irq_line(&pc->isa, ISA_FROM_TIMER, 0);
+	isa_clock = isa_irq_line(&pc->isa, ISA_FROM_TIMER, 8);
+	isa_hpet = isa_irq_line(&pc->isa, ISA_FROM_HPET, 0);
+	hpet_init(&pc->hpet, events, memory, &isa_timer, &isa_clock, &isa_hpet);
+	pit_out = hpet_legacy_in(&pc->hpet, 0);
+	rtc_out = hpet_legacy_in(&pc->hpet, 1);
+	pit_init(&pc->pit, events, ports, &pit_out);
+	rtc_init(&pc->rtc, events, ports, &rtc_out, config->rtc);
+	rtc_set_memory(&pc->rtc, memory->low_size, memory->ram_size - memory->low_size);
+	rtc_set_cmos(&pc->rtc, 0x14, 0x06); /* equipment: FPU, mouse; no display, no diskette */
+	rtc_set_cmos(&pc->rtc, 0x5f, (u8)(config->cpus - 1));
+
+	/* What hangs on the ISA bus. */
+	dma_init(&pc->dma, ports);
+	isa_keyboard = isa_irq_line(&pc->isa, ISA_FROM_KEYBOARD, 1);
+	isa_mouse = isa_irq_line(&pc->isa, ISA_FROM_KEYBOARD, 12);
+	i8042_init(&pc->i8042, ports, &isa_keyboard, &isa_mouse, control);
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++) {
+		struct irq_line irq = isa_irq_line(&pc->isa, ISA_FROM_SERIAL + i, com_irq[i]);
+
+		if (sockets->serial[i])
+			uart16550_init(&pc->serial[i], events, ports, com_port[i], &irq, sockets->serial[i]);
+	}
+
+	/* The PCI bus and the chipset. */
+	pci_bus_init(&pc->pci, memory, ports);
+	i440fx_init(&pc->i440fx, &pc->pci);
+	for (unsigned i = 0; i < 16; i++)
+		pci_lines[i] = isa_irq_line(&pc->isa, ISA_FROM_PCI, i);
+	piix3_init(&pc->piix3, &pc->pci, pci_lines, control);
+	isa_sci = isa_irq_line(&pc->isa, ISA_FROM_ACPI, 9);
+	acpi_pm_init(&pc->acpi_pm, &pc->pci, events, &isa_sci, control);
+	pc->rtc.alarm = acpi_pm_rtc_alarm;
+	pc->rtc.alarm_opaque = &pc->acpi_pm;
+
+	/* For firmware, tests and debugging. */
+	fw_cfg_init(&pc->fw_cfg, memory, ports);
+	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_RAM_SIZE, memory->ram_size, 8);
+	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_NO_GRAPHIC, 1, 2);
+	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_CPUS, config->cpus, 2);
+	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_MAX_CPUS, config->cpus, 2);
+	debug_ports_init(&pc->debug_ports, ports, sockets->debug, control);
+	if (config->debug_exit.present)
+		debug_ports_add_exit(&pc->debug_ports, ports, config->debug_exit.iobase, config->debug_exit.iosize);
+	for (unsigned i = 0; i < TESTDEV_IRQS; i++)
+		test_lines[i] = isa_irq_line(&pc->isa, ISA_FROM_TEST, i);
+	if (config->testdev)
+		testdev_init(&pc->testdev, memory, ports, test_lines);
+
+	/* PCI cards. */
+	*error = add_nics(pc);
+	if (*error) {
+		pc_free(pc);
+		return NULL;
+	}
+	return pc;
+}
+
+void
+pc_free(struct pc *pc)
+{
+	if (!pc)
+		return;
+	for (unsigned i = 0; i < CONFIG_NICS; i++)
+		if (pc->nic[i])
+			e1000_free(pc->nic[i]);
+	free(pc);
+}
+
+void
+pc_reset(struct pc *pc)
+{
+	/* Who pulls lines before who listens to them. */
+	pci_bus_reset(&pc->pci);
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		if (pc->sockets.serial[i])
+			uart16550_reset(&pc->serial[i]);
+	i8042_reset(&pc->i8042);
+	dma_reset(&pc->dma);
+	pit_reset(&pc->pit);
+	rtc_reset(&pc->rtc);
+	hpet_reset(&pc->hpet);
+	testdev_reset(&pc->testdev);
+	fw_cfg_reset(&pc->fw_cfg);
+	ioapic_reset(&pc->ioapic);
+	pic_reset(&pc->pic);
+	/* The loader takes the place of firmware, so the board has to look as firmware leaves it. */
+	if (pc->config->kernel)
+		pc_firmware_setup(pc);
+}
+
+void
+pc_state(struct pc *pc, struct state *s)
+{
+	isa_irq_state(&pc->isa, s);
+	pic_state(&pc->pic, s);
+	ioapic_state(&pc->ioapic, s);
+	pit_state(&pc->pit, s);
+	rtc_state(&pc->rtc, s);
+	hpet_state(&pc->hpet, s);
+	dma_state(&pc->dma, s);
+	i8042_state(&pc->i8042, s);
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		if (pc->sockets.serial[i])
+			uart16550_state(&pc->serial[i], s);
+	pci_bus_state(&pc->pci, s);
+	i440fx_state(&pc->i440fx, s);
+	piix3_state(&pc->piix3, s);
+	acpi_pm_state(&pc->acpi_pm, s);
+	fw_cfg_state(&pc->fw_cfg, s);
+	debug_ports_state(&pc->debug_ports, s);
+	if (pc->testdev.present)
+		testdev_state(&pc->testdev, s);
+	for (unsigned i = 0; i < CONFIG_NICS; i++)
+		if (pc->nic[i])
+			e1000_state(pc->nic[i], s);
+}
