@@ -1,7 +1,8 @@
 /*
  * Power management function of the Intel 82371AB (PIIX4): ACPI fixed registers, PM timer, sleep and power off.
  *
- * Source: 82371AB data sheet (order 290562), "Power Management I/O Space Registers"; ACPI 6.4, "ACPI Hardware Specification".
+ * Source: 82371AB data sheet (order 290562), "Power Management I/O Space Registers"; ACPI 6.4, "ACPI Hardware
+ * Specification".
  * SMI_CMD acts without SMM: the two ACPI commands switch SCI_EN directly, other values only stay in the register.
  * Not modelled: SMBus, device monitors, throttling (P_CNT, P_LVL2/3 read 0), the global standby timer.
  */

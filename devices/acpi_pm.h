@@ -27,9 +27,9 @@ struct acpi_pm {
 	bool sci_level, suspended;
 	u16 pm1_status, pm1_enable, pm1_control;
 	u16 gpe_status, gpe_enable;
-	u32 base;	/* where the ports are mapped now, 0: nowhere; follows from the configuration space */
+	u32 base; /* where the ports are mapped now, 0: nowhere; follows from the configuration space */
 	u8 apm_control, apm_status; /* ports 0xb2, 0xb3 */
-	u64 seen; /* timer value up to which TMR_STS is accounted for */
+	u64 seen;                   /* timer value up to which TMR_STS is accounted for */
 	struct event overflow;
 };
 

@@ -1,8 +1,9 @@
 /*
  * The ACPI tables of the board, made from what the chips' headers say.
  *
- * Source: ACPI 6.4, "ACPI Software Programming Model" (tables, 5.2), "Configuration" (resources); IA-PC HPET Specification, "ACPI 2.0 HPET
- * Description Table". Not described: DMA controllers, PIT, PIC, speaker (which software finds without), thermal zones, batteries.
+ * Source: ACPI 6.4, "ACPI Software Programming Model" (tables, 5.2), "Configuration" (resources); IA-PC HPET
+ * Specification, "ACPI 2.0 HPET Description Table". Not described: DMA controllers, PIT, PIC, speaker (which software
+ * finds without), thermal zones, batteries.
  */
 #include "devices/acpi_tables.h"
 
@@ -106,24 +107,24 @@ fadt(struct aml *a, u64 facs_address, u64 dsdt_address)
 	aml_number(a, ACPI_SMI_COMMAND, 4);
 	aml_number(a, ACPI_ENABLE_VALUE, 1);
 	aml_number(a, ACPI_DISABLE_VALUE, 1);
-	aml_number(a, 0, 2);		    /* S4BIOS_REQ, PSTATE_CNT */
-	aml_number(a, ACPI_PM_BASE, 8);	    /* PM1a_EVT_BLK; no PM1b */
+	aml_number(a, 0, 2);                /* S4BIOS_REQ, PSTATE_CNT */
+	aml_number(a, ACPI_PM_BASE, 8);     /* PM1a_EVT_BLK; no PM1b */
 	aml_number(a, ACPI_PM_BASE + 4, 8); /* PM1a_CNT_BLK; no PM1b */
-	aml_number(a, 0, 4);		    /* PM2_CNT_BLK */
+	aml_number(a, 0, 4);                /* PM2_CNT_BLK */
 	aml_number(a, ACPI_PM_BASE + ACPI_PM_TIMER, 4);
 	aml_number(a, ACPI_PM_BASE + ACPI_PM_GPE0, 8); /* GPE0_BLK; no GPE1 */
-	aml_number(a, 4, 1);			       /* lengths: PM1_EVT, */
-	aml_number(a, 2, 1);			       /* PM1_CNT, */
-	aml_number(a, 0, 1);			       /* PM2_CNT, */
-	aml_number(a, 4, 1);			       /* PM_TMR, */
-	aml_number(a, 4, 2);			       /* GPE0, GPE1 */
-	aml_number(a, 0, 2);			       /* GPE1_BASE, CST_CNT */
-	aml_number(a, 0x0fff, 2);		       /* P_LVL2_LAT, P_LVL3_LAT: no C2, C3 */
+	aml_number(a, 4, 1);                           /* lengths: PM1_EVT, */
+	aml_number(a, 2, 1);                           /* PM1_CNT, */
+	aml_number(a, 0, 1);                           /* PM2_CNT, */
+	aml_number(a, 4, 1);                           /* PM_TMR, */
+	aml_number(a, 4, 2);                           /* GPE0, GPE1 */
+	aml_number(a, 0, 2);                           /* GPE1_BASE, CST_CNT */
+	aml_number(a, 0x0fff, 2);                      /* P_LVL2_LAT, P_LVL3_LAT: no C2, C3 */
 	aml_number(a, 0x0fff, 2);
-	aml_number(a, 0, 4);	  /* FLUSH_SIZE, FLUSH_STRIDE */
-	aml_number(a, 0, 2);	  /* DUTY_OFFSET, DUTY_WIDTH */
-	aml_number(a, 0, 2);	  /* DAY_ALRM, MON_ALRM */
-	aml_number(a, 0x32, 1);	  /* CENTURY */
+	aml_number(a, 0, 4);      /* FLUSH_SIZE, FLUSH_STRIDE */
+	aml_number(a, 0, 2);      /* DUTY_OFFSET, DUTY_WIDTH */
+	aml_number(a, 0, 2);      /* DAY_ALRM, MON_ALRM */
+	aml_number(a, 0x32, 1);   /* CENTURY */
 	aml_number(a, 0x0007, 2); /* legacy devices, 8042, no VGA */
 	aml_number(a, 0, 1);
 	/* WBINVD, C1 on all processors, no fixed sleep button, reset register. The power button is a fixed one. */
@@ -186,7 +187,7 @@ madt(struct aml *a, const struct acpi_board *board)
 	madt_override(a, 0, 2, 0);
 	for (unsigned i = 0; i < COUNT(level); i++)
 		madt_override(a, level[i], level[i], 0x0d); /* level, active high */
-	aml_number(a, 4 | 6 << 8, 2); /* NMI at LINT1 of all processors */
+	aml_number(a, 4 | 6 << 8, 2);                       /* NMI at LINT1 of all processors */
 	aml_number(a, 0xff, 1);
 	aml_number(a, 0, 2);
 	aml_number(a, 1, 1);
@@ -208,9 +209,9 @@ hpet(struct aml *a)
 
 	aml_number(a, HPET_CAPABILITIES, 4);
 	gas(a, GAS_MEMORY, 64, HPET_BASE);
-	aml_number(a, 0, 1);	/* number */
-	aml_number(a, 100, 2);	/* least ticks of a periodic timer: 1 us */
-	aml_number(a, 0, 1);	/* no page protection */
+	aml_number(a, 0, 1);   /* number */
+	aml_number(a, 100, 2); /* least ticks of a periodic timer: 1 us */
+	aml_number(a, 0, 1);   /* no page protection */
 	end(a, at);
 	return at;
 }

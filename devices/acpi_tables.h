@@ -11,14 +11,15 @@ struct memory;
 
 /* What differs from board to board. */
 struct acpi_board {
-	unsigned cpus;	 /* APIC IDs are 0..cpus - 1 */
-	bool serial[4];	 /* COM1..COM4 */
-	u32 pci_start;	 /* the PCI memory window below 4 GiB, up to the IOAPIC */
+	unsigned cpus;              /* APIC IDs are 0..cpus - 1 */
+	bool serial[4];             /* COM1..COM4 */
+	u32 pci_start;              /* the PCI memory window below 4 GiB, up to the IOAPIC */
 	u64 pci64_start, pci64_end; /* and above; 0: none. `pci64_end` is the last byte. */
 };
 
 /*
- * The tables as they lie in guest memory at physical address `base` (64-byte aligned), RSDP first. Heap; *size is at most ACPI_TABLES_LIMIT.
+ * The tables as they lie in guest memory at physical address `base` (64-byte aligned), RSDP first. Heap; *size is at
+ * most ACPI_TABLES_LIMIT.
  * *facs, if not NULL, is the offset of the FACS, where the waking vector is.
  */
 u8 *acpi_tables_build(const struct acpi_board *board, u64 base, u32 *size, u32 *facs);

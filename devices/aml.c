@@ -141,7 +141,8 @@ open_length(struct aml *a)
 }
 
 /*
- * PkgLength counts itself: 1 byte up to 63; else bits 7:6 of the first say how many follow, its low 4 bits are the lowest of the length.
+ * PkgLength counts itself: 1 byte up to 63; else bits 7:6 of the first say how many follow, its low 4 bits are the
+ * lowest of the length.
  */
 void
 aml_close(struct aml *a)
@@ -293,7 +294,9 @@ aml_interrupts(struct aml *a, const u32 *numbers, unsigned count)
 		aml_number(a, numbers[i], 4);
 }
 
-/* Address space descriptors: type, flags, granularity, minimum, maximum, translation, length, in units of `size` bytes. */
+/*
+ * Address space descriptors: type, flags, granularity, minimum, maximum, translation, length, in units of `size` bytes.
+ */
 static void
 window(struct aml *a, u8 descriptor, u8 type, u8 flags, u64 first, u64 last, unsigned size)
 {

@@ -1,7 +1,7 @@
 /*
  * A writer of ACPI Machine Language, as much of it as a board's DSDT needs.
- * Source: ACPI 6.4, "ACPI Machine Language (AML) Specification". Things that contain others are opened and closed; lengths are put in at the
- * close. Host side only: nothing here sees the guest's input.
+ * Source: ACPI 6.4, "ACPI Machine Language (AML) Specification". Things that contain others are opened and closed;
+ * lengths are put in at the close. Host side only: nothing here sees the guest's input.
  */
 #ifndef NB_DEVICES_AML_H
 #define NB_DEVICES_AML_H

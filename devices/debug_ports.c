@@ -1,6 +1,6 @@
 /*
- * Ports for debugging that real PCs do not have: text output at 0x402 (as SeaBIOS writes its log) and 0xe9 (as Bochs has it), "Shutdown" at
- * 0x8900 (as Bochs has it), and the isa-debug-exit device of QEMU's documentation.
+ * Ports for debugging that real PCs do not have: text output at 0x402 (as SeaBIOS writes its log) and 0xe9 (as Bochs
+ * has it), "Shutdown" at 0x8900 (as Bochs has it), and the isa-debug-exit device of QEMU's documentation.
  */
 #include "devices/debug_ports.h"
 
@@ -79,7 +79,8 @@ exit_read(void *opaque, u16 port, unsigned size)
 static const struct port_ops exit_ports = {exit_read, exit_write, PORT_BYTE | PORT_WORD | PORT_LONG};
 
 void
-debug_ports_init(struct debug_ports *d, struct ports *ports, struct chardev *output, const struct machine_control *control)
+debug_ports_init(struct debug_ports *d, struct ports *ports, struct chardev *output,
+		 const struct machine_control *control)
 {
 	*d = (struct debug_ports){.output = output, .control = control};
 	ports_map(ports, "debug", 0x402, 1, &output_ports, d);

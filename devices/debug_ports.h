@@ -16,7 +16,8 @@ struct debug_ports {
 };
 
 /* Ports 0x402, 0xe9 and 0x8900. `output` may be NULL. */
-void debug_ports_init(struct debug_ports *d, struct ports *ports, struct chardev *output, const struct machine_control *control);
+void debug_ports_init(struct debug_ports *d, struct ports *ports, struct chardev *output,
+		      const struct machine_control *control);
 /* isa-debug-exit: `size` ports from `base`; a write of n ends the run with exit status n << 1 | 1. */
 void debug_ports_add_exit(struct debug_ports *d, struct ports *ports, u16 base, unsigned size);
 void debug_ports_state(struct debug_ports *d, struct state *s);

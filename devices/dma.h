@@ -17,7 +17,7 @@ struct i8237a {
 
 struct dma {
 	struct i8237a chip[2]; /* 8-bit channels 0..3, 16-bit channels 4..7 */
-	u8 page[16];	       /* ports 0x80..0x8f */
+	u8 page[16];           /* ports 0x80..0x8f */
 };
 
 /* Ports 0x00..0x0f, 0x80..0x8f, 0xc0..0xdf. */

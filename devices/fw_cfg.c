@@ -95,7 +95,10 @@ dma_out(struct fw_cfg *f, u64 address, u32 length)
 		dma_write(f->memory, address, zeros, MIN(length, PAGE_SIZE));
 }
 
-/* A request in guest memory, all big-endian: control 32 bits, length 32, address 64. Control becomes 0, or the error bit. */
+/*
+ * A request in guest memory, all big-endian: control 32 bits, length 32, address 64. Control becomes 0, or the error
+ * bit.
+ */
 static void
 dma_request(struct fw_cfg *f)
 {

@@ -2,7 +2,8 @@
  * High precision event timers.
  *
  * Source: IA-PC HPET Specification 1.0a, "Memory Mapped Registers", "Theory of Operation".
- * The main counter is virtual time in units of 10 ns. A timer's event is armed only while its match would be an interrupt.
+ * The main counter is virtual time in units of 10 ns. A timer's event is armed only while its match would be an
+ * interrupt.
  * Not modelled: FSB delivery (its capability bits are clear).
  */
 #include "devices/hpet.h"
@@ -139,7 +140,10 @@ rearm(struct hpet_timer *t)
 	struct hpet *h = t->hpet;
 	u64 d = distance(t), ticks = t->seen - h->offset;
 
-	/* Nobody hears: matches are accounted for when somebody looks. A level that is already up needs no second event. */
+	/*
+	 * Nobody hears: matches are accounted for when somebody looks. A level that is already up needs no second
+	 * event.
+	 */
 	if (!(h->config & CONFIG_ENABLE) || !(t->config & TIMER_ENABLE) || d == 0 || ticks + d < ticks ||
 	    (t->config & TIMER_LEVEL && h->status & BIT(number(t)))) {
 		event_disarm(h->events, &t->event);
@@ -230,7 +234,10 @@ write_comparator(struct hpet_timer *t, u64 value, u64 mask)
 {
 	bool periodic = t->config & TIMER_PERIODIC;
 
-	/* Periodic: with "set value" a write is the next match, too; without it, only the period. Each write clears the bit. */
+	/*
+	 * Periodic: with "set value" a write is the next match, too; without it, only the period. Each write clears the
+	 * bit.
+	 */
 	if (!periodic || t->config & TIMER_SET_VALUE)
 		t->comparator = ((t->comparator & ~mask) | value) & width_mask(t);
 	if (periodic)
@@ -336,8 +343,8 @@ hpet_legacy_in(struct hpet *hpet, unsigned which)
 }
 
 void
-hpet_init(struct hpet *h, struct events *events, struct memory *memory, const struct irq_line *irq0, const struct irq_line *irq8,
-	  const struct irq_line *ioapic)
+hpet_init(struct hpet *h, struct events *events, struct memory *memory, const struct irq_line *irq0,
+	  const struct irq_line *irq8, const struct irq_line *ioapic)
 {
 	static const char *const names[HPET_TIMERS] = {"hpet0", "hpet1", "hpet2"};
 

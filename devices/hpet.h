@@ -12,7 +12,8 @@ struct state;
 #define HPET_BASE 0xfed00000ull
 #define HPET_HZ 100000000
 #define HPET_TIMERS 3
-#define HPET_CAPABILITIES 0x8086a201u /* low half: vendor, legacy replacement, 64 bits, 3 timers, revision 1; for the ACPI table */
+/* Low half of the capabilities: vendor, legacy replacement, 64 bits, 3 timers, revision 1. The ACPI table repeats it. */
+#define HPET_CAPABILITIES 0x8086a201u
 
 struct hpet;
 
@@ -30,16 +31,16 @@ struct hpet_timer {
 struct hpet {
 	struct events *events;
 	struct irq_line legacy[2]; /* the board's interrupt 0 and 8 */
-	struct irq_line ioapic;    /* input 0 of the IOAPIC */
+	struct irq_line ioapic;    /* input 0; input n has a number higher by n */
 	u64 config, status;
-	u64 offset;  /* counter = offset + ticks while enabled, offset alone while halted */
+	u64 offset; /* counter = offset + ticks while enabled, offset alone while halted */
 	struct hpet_timer timer[HPET_TIMERS];
 	int legacy_in[2]; /* levels that PIT and RTC would put on interrupts 0 and 8 */
 };
 
 /*
- * Maps the registers at HPET_BASE. PIT and RTC pull hpet_legacy_in() 0 and 1; the switch behind it gives `irq0` and `irq8` either to them or, in
- * legacy replacement mode, to timers 0 and 1.
+ * Maps the registers at HPET_BASE. PIT and RTC pull hpet_legacy_in() 0 and 1; the switch behind it gives `irq0` and
+ * `irq8` either to them or, in legacy replacement mode, to timers 0 and 1.
  */
 void hpet_init(struct hpet *hpet, struct events *events, struct memory *memory, const struct irq_line *irq0,
 	       const struct irq_line *irq8, const struct irq_line *ioapic);

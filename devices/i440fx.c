@@ -2,7 +2,8 @@
  * Intel 82441FX host bridge: the registers that firmware and drivers look at, and the hole of the display adapter.
  *
  * Source: 82441FX data sheet (order 290549), "PCI Configuration Space Mapped Registers".
- * Not modelled: shadowing by the PAM registers (they keep what is written; 0xc0000..0xfffff is RAM), SMRAM, DRAM timing.
+ * Not modelled: shadowing by the PAM registers (they keep what is written; 0xc0000..0xfffff is RAM), SMRAM, DRAM
+ * timing.
  */
 #include "devices/i440fx.h"
 
@@ -41,7 +42,7 @@ i440fx_init(struct i440fx *f, struct pci_bus *bus)
 	pci_set16(d->config, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	pci_set16(d->writable, PCI_COMMAND, 0);
 	pci_set16(d->config, PCI_STATUS, 0x0280); /* fast back-to-back, medium DEVSEL# */
-	d->writable[0x50] = 0xff;		  /* PMCCFG */
+	d->writable[0x50] = 0xff;                 /* PMCCFG */
 	d->writable[0x51] = 0xff;
 	for (unsigned i = 0x57; i <= 0x5f; i++) /* DRAM control, PAM */
 		d->writable[i] = 0xff;

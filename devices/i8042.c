@@ -1,9 +1,10 @@
 /*
  * Intel 8042 as the PC's keyboard controller, a 102-key keyboard and a wheel mouse.
  *
- * Source: IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller", "Keyboard", "Mouse".
- * Bytes take no time on the cables: the next one is there when the last has been read. A20 is never masked: a guest that switches it off
- * is told so in the log.
+ * Source: IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller", "Keyboard",
+ * "Mouse".
+ * Bytes take no time on the cables: the next one is there when the last has been read. A20 is never masked: a guest
+ * that switches it off is told so in the log.
  * Not modelled: password, scan code set 3's per-key commands (acknowledged only), key repeat, keyboard lock.
  */
 #include "devices/i8042.h"
@@ -378,7 +379,8 @@ write_command(struct i8042 *k, u8 value)
 		break;
 	case 0xa7:
 	case 0xa8:
-		k->command_byte = (u8)((k->command_byte & ~CB_DISABLE(MOUSE)) | (value == 0xa7 ? CB_DISABLE(MOUSE) : 0));
+		k->command_byte =
+			(u8)((k->command_byte & ~CB_DISABLE(MOUSE)) | (value == 0xa7 ? CB_DISABLE(MOUSE) : 0));
 		break;
 	case 0xa9: /* interface tests: no error */
 	case 0xab:
@@ -397,7 +399,8 @@ write_command(struct i8042 *k, u8 value)
 		answer(k, 0xa0, false);
 		break;
 	case 0xd0:
-		answer(k, (u8)((k->output_port & 0xcf) | (k->full && !k->from_aux) << 4 | (k->full && k->from_aux) << 5),
+		answer(k,
+		       (u8)((k->output_port & 0xcf) | (k->full && !k->from_aux) << 4 | (k->full && k->from_aux) << 5),
 		       false);
 		break;
 	case 0xdd:
@@ -458,8 +461,9 @@ i8042_read(void *opaque, u16 port, unsigned size)
 
 	(void)size;
 	if (port & 4)
-		return (u32)(k->full * STATUS_FULL | (k->command_byte & CB_SYSTEM) | k->last_was_command * STATUS_COMMAND |
-			     STATUS_UNLOCKED | (k->full && k->from_aux) * STATUS_AUX);
+		return (u32)(k->full * STATUS_FULL | (k->command_byte & CB_SYSTEM) |
+			     k->last_was_command * STATUS_COMMAND | STATUS_UNLOCKED |
+			     (k->full && k->from_aux) * STATUS_AUX);
 	/* An empty buffer still shows its last byte. */
 	value = k->output;
 	k->full = false;

@@ -17,13 +17,13 @@ struct ps2 {
 	u8 head, count;
 	u8 command; /* 0: none */
 	u8 last_sent;
-	bool reporting; /* F4 */
+	bool reporting;      /* F4 */
 	u8 rate, resolution; /* mouse; typematic rate of the keyboard */
-	u8 scan_set;	     /* keyboard */
-	u8 leds;	     /* keyboard */
-	u8 id;		     /* mouse: 0, or 3 after the wheel's knock */
-	u8 knock;	     /* mouse: how much of the sample rates 200, 100, 80 has been heard */
-	u8 scaling;	     /* mouse: 2:1 */
+	u8 scan_set;         /* keyboard */
+	u8 leds;             /* keyboard */
+	u8 id;               /* mouse: 0, or 3 after the wheel's knock */
+	u8 knock;            /* mouse: how much of the sample rates 200, 100, 80 has been heard */
+	u8 scaling;          /* mouse: 2:1 */
 	bool remote, wrap;   /* mouse */
 };
 
@@ -33,7 +33,7 @@ struct i8042 {
 	const struct machine_control *control;
 	u8 command_byte;
 	u8 output_port;
-	u8 command;  /* controller command that awaits its argument, or 0 */
+	u8 command;          /* controller command that awaits its argument, or 0 */
 	u8 last_was_command; /* status bit 3 */
 	bool full, from_aux; /* output buffer */
 	u8 output;
@@ -49,11 +49,14 @@ void i8042_reset(struct i8042 *k);
 void i8042_state(struct i8042 *k, struct state *s);
 
 /*
- * A key went down or up, from bus/input. `code` is its scan code of set 1 (0x01..0x7f), or 0xe000 | code for the extended keys.
+ * A key went down or up, from bus/input. `code` is its scan code of set 1 (0x01..0x7f), or 0xe000 | code for the
+ * extended keys.
  * False: the keyboard's buffer is full, the key is lost.
  */
 bool i8042_key(struct i8042 *k, unsigned code, bool down);
-/* The mouse moved or its buttons (bit 0 left, 1 right, 2 middle) changed. False: no room, or the guest does not listen. */
+/*
+ * The mouse moved or its buttons (bit 0 left, 1 right, 2 middle) changed. False: no room, or the guest does not listen.
+ */
 bool i8042_mouse(struct i8042 *k, int dx, int dy, int dz, unsigned buttons);
 
 #endif

@@ -1,12 +1,14 @@
 /*
  * I/O APIC: 24 inputs, each with a redirection table entry that says which message an edge or a level becomes.
  *
- * Source: 82093AA data sheet (order 290566), "I/O APIC Registers"; version 20h with the EOI register as in the ICH data sheets.
+ * Source: 82093AA data sheet (order 290566), "I/O APIC Registers"; version 20h with the EOI register as in the ICH data
+ * sheets.
  *
  *    63      56         16  15    14    13    12     11      10:8     7:0
  *   | dest.    |  ...  |mask|level|rIRR |low  |pend. |logical|delivery|vector|
  *
- * Delivery is instantaneous, so delivery status reads idle. Not modelled: the arbitration ID (a copy of the ID), the 3-wire bus.
+ * Delivery is instantaneous, so delivery status reads idle. Not modelled: the arbitration ID (a copy of the ID), the
+ * 3-wire bus.
  */
 #include "devices/ioapic.h"
 
@@ -133,7 +135,9 @@ write_window(struct ioapic *io, u32 value)
 		write_entry(io, index, value);
 }
 
-/* Registers are 32 bits wide, at multiples of 16. Narrower reads see their part; writes count as if the rest were zero. */
+/*
+ * Registers are 32 bits wide, at multiples of 16. Narrower reads see their part; writes count as if the rest were zero.
+ */
 static u64
 ioapic_read(void *opaque, u64 offset, unsigned size)
 {

@@ -1,8 +1,9 @@
 /*
  * The board's interrupt inputs 0..23, where several chips may pull one wire: the wired OR in front of PIC and IOAPIC.
  *
- * Inputs 0..15 are the ISA interrupts: they reach the PIC pair (but 2, its cascade) and the IOAPIC input of the same number, with ISA
- * interrupt 0 at IOAPIC input 2, as on the boards that the MADT's interrupt source overrides describe. 16..23 reach the IOAPIC only.
+ * Inputs 0..15 are the ISA interrupts: they reach the PIC pair (but 2, its cascade) and the IOAPIC input of the same
+ * number, with ISA interrupt 0 at IOAPIC input 2, as on the boards that the MADT's interrupt source overrides describe.
+ * 16..23 reach the IOAPIC only.
  */
 #ifndef NB_DEVICES_ISA_IRQ_H
 #define NB_DEVICES_ISA_IRQ_H

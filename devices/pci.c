@@ -10,7 +10,8 @@ LOG_CATEGORY("pci");
 #define CONFIG_ENABLE BIT(31)
 
 void
-pci_device_init(struct pci_device *d, const char *name, void *opaque, u16 vendor, u16 device, u8 revision, u32 class_code)
+pci_device_init(struct pci_device *d, const char *name, void *opaque, u16 vendor, u16 device, u8 revision,
+		u32 class_code)
 {
 	memset(d, 0, sizeof(*d));
 	d->name = name;
@@ -34,14 +35,15 @@ bar_offset(unsigned index)
 }
 
 void
-pci_bar(struct pci_device *d, unsigned index, enum pci_bar_kind kind, u64 size, const struct mmio_ops *ops, void *opaque,
-	const char *name)
+pci_bar(struct pci_device *d, unsigned index, enum pci_bar_kind kind, u64 size, const struct mmio_ops *ops,
+	void *opaque, const char *name)
 {
 	unsigned at = bar_offset(index);
 
 	assert(index < PCI_BARS && (size & (size - 1)) == 0 && size >= (kind == PCI_BAR_IO ? 4 : 16));
 	assert(kind != PCI_BAR_MEMORY64 || index < 5);
-	d->bar[index] = (struct pci_bar){.kind = kind, .size = size, .ops = ops, .opaque = opaque, .device = d, .name = name};
+	d->bar[index] =
+		(struct pci_bar){.kind = kind, .size = size, .ops = ops, .opaque = opaque, .device = d, .name = name};
 	pci_set32(d->writable, at, (u32)~(size - 1));
 	switch (kind) {
 	case PCI_BAR_IO:
@@ -92,7 +94,10 @@ bar_decode(const struct pci_device *d, unsigned index)
 		base = low & ~15ull;
 		break;
 	}
-	/* A window that ends at the top is the sizing pattern of software that left decoding on: firmware and APICs live there. */
+	/*
+	 * A window that ends at the top is the sizing pattern of software that left decoding on: firmware and APICs
+	 * live there.
+	 */
 	if (!(command & PCI_COMMAND_MEMORY) || base >= BIT(52) - bar->size || base + bar->size == BIT(32))
 		return 0;
 	return base;
@@ -161,7 +166,8 @@ pin_update(struct pci_device *d, bool tell)
 	bool pin = d->intx && !(pci_get16(d->config, PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE);
 	unsigned pirq = swizzle(d, d->config[PCI_INTERRUPT_PIN]);
 
-	d->config[PCI_STATUS] = (u8)((d->config[PCI_STATUS] & ~PCI_STATUS_INTERRUPT) | (d->intx ? PCI_STATUS_INTERRUPT : 0));
+	d->config[PCI_STATUS] =
+		(u8)((d->config[PCI_STATUS] & ~PCI_STATUS_INTERRUPT) | (d->intx ? PCI_STATUS_INTERRUPT : 0));
 	if (pin == d->pin || !d->config[PCI_INTERRUPT_PIN])
 		return;
 	d->pin = pin;
@@ -262,7 +268,8 @@ pci_dma_write(struct pci_device *d, u64 address, const void *buffer, u64 size)
 }
 
 /*
- * Configuration mechanism #1. CONFIG_ADDRESS takes 32-bit accesses only; the reset control register of the south bridge lies inside it.
+ * Configuration mechanism #1. CONFIG_ADDRESS takes 32-bit accesses only; the reset control register of the south bridge
+ * lies inside it.
  *
  *    31        24 23      16 15     11 10      8 7         2 1 0
  *   | E | zero   | bus      | device  | function | register | 0 |
@@ -281,7 +288,8 @@ config_port_read(void *opaque, u16 port, unsigned size)
 		return ~0u;
 	for (unsigned i = 0; i < size; i++) {
 		unsigned lane = (port & 3) + i;
-		u32 byte = lane < 4 ? pci_config_read(bus, BITS(bus->address, 15, 8), (bus->address & 0xfc) + lane, 1) : 0xff;
+		u32 byte = lane < 4 ? pci_config_read(bus, BITS(bus->address, 15, 8), (bus->address & 0xfc) + lane, 1)
+				    : 0xff;
 		value |= byte << 8 * i;
 	}
 	return value;
@@ -298,7 +306,8 @@ config_port_write(void *opaque, u16 port, unsigned size, u32 value)
 		bus->reset_control(bus->reset_opaque, (u8)value);
 	if (port < 0xcfc || !(bus->address & CONFIG_ENABLE) || BITS(bus->address, 23, 16) != 0)
 		return;
-	pci_config_write(bus, BITS(bus->address, 15, 8), (bus->address & 0xfc) + (port & 3), MIN(size, 4u - (port & 3)), value);
+	pci_config_write(bus, BITS(bus->address, 15, 8), (bus->address & 0xfc) + (port & 3), MIN(size, 4u - (port & 3)),
+			 value);
 }
 
 static const struct port_ops config_ports = {config_port_read, config_port_write, PORT_BYTE | PORT_WORD | PORT_LONG};

@@ -1,11 +1,14 @@
 /*
  * One conventional PCI bus: configuration space, base address registers, INTx pins, bus mastering.
  *
- * Source: PCI Local Bus Specification 2.3, "Configuration Space"; configuration mechanism #1 as in the i440FX data sheet.
- * Not modelled: bridges, MSI, parity errors, latency, target aborts other than master abort (reads ones, writes are dropped).
+ * Source: PCI Local Bus Specification 2.3, "Configuration Space"; configuration mechanism #1 as in the i440FX data
+ * sheet.
+ * Not modelled: bridges, MSI, parity errors, latency, target aborts other than master abort (reads ones, writes are
+ * dropped).
  *
- * How a function is written (see e1000.c, piix3.c): embed a `struct pci_device`, pci_device_init() it, fill in the type-0 header with
- * pci_set16() and friends, name the bits that the guest may write in `writable`, describe the BARs with pci_bar(), then pci_add().
+ * How a function is written (see e1000.c, piix3.c): embed a `struct pci_device`, pci_device_init() it, fill in the
+ * type-0 header with pci_set16() and friends, name the bits that the guest may write in `writable`, describe the BARs
+ * with pci_bar(), then pci_add().
  */
 #ifndef NB_DEVICES_PCI_H
 #define NB_DEVICES_PCI_H
@@ -46,7 +49,9 @@ enum pci_bar_kind { PCI_BAR_NONE, PCI_BAR_MEMORY, PCI_BAR_MEMORY64, PCI_BAR_IO, 
 #define PCI_BARS 7
 #define PCI_BAR_ROM_INDEX 6 /* the expansion ROM */
 
-/* A decoded window. `ops` take offsets from the window's start for memory and I/O alike; fields are private to pci.c. */
+/*
+ * A decoded window. `ops` take offsets from the window's start for memory and I/O alike; fields are private to pci.c.
+ */
 struct pci_bar {
 	enum pci_bar_kind kind;
 	u64 size; /* a power of two; I/O at least 4, memory at least 16 */
@@ -63,11 +68,14 @@ struct pci_device {
 	const char *name;
 	u8 devfn;
 	u8 config[256];
-	u8 writable[256]; /* bits that the guest can write */
+	u8 writable[256];     /* bits that the guest can write */
 	u8 clear_on_one[256]; /* bits that the guest clears by writing 1 */
-	u8 initial[256]; /* config at pci_add(): what reset goes back to */
+	u8 initial[256];      /* config at pci_add(): what reset goes back to */
 	struct pci_bar bar[PCI_BARS];
-	/* All may be NULL. `config_written` comes after the bytes and BARs have changed; `reset` comes with the bus's RST#. */
+	/*
+	 * All may be NULL. `config_written` comes after the bytes and BARs have changed; `reset` comes with the bus's
+	 * RST#.
+	 */
 	void (*config_written)(void *opaque, unsigned offset, unsigned size);
 	void (*reset)(void *opaque);
 	void *opaque;
@@ -80,7 +88,7 @@ struct pci_bus {
 	struct memory *memory;
 	struct ports *ports;
 	struct pci_device *device[256]; /* by device and function number */
-	u32 address; /* CONFIG_ADDRESS */
+	u32 address;                    /* CONFIG_ADDRESS */
 	/* PIRQ A..D: how many functions pull each, and who hears of changes (the south bridge). */
 	unsigned pulled[4];
 	void (*pirq)(void *opaque, unsigned pirq, int level);
@@ -98,11 +106,18 @@ void pci_bus_reset(struct pci_bus *bus);
 /* CONFIG_ADDRESS only: the functions' own x_state() call pci_device_state(). */
 void pci_bus_state(struct pci_bus *bus, struct state *s);
 
-/* An empty header with the usual writable bits: command (I/O, memory, master, INTx disable), cache line, latency, interrupt line. */
-void pci_device_init(struct pci_device *d, const char *name, void *opaque, u16 vendor, u16 device, u8 revision, u32 class_code);
-/* BAR `index` (a MEMORY64 takes index and index + 1). Reads and writes reach `ops` with accesses of 1, 2, 4 (memory: or 8) bytes. */
-void pci_bar(struct pci_device *d, unsigned index, enum pci_bar_kind kind, u64 size, const struct mmio_ops *ops, void *opaque,
-	     const char *name);
+/*
+ * An empty header with the usual writable bits: command (I/O, memory, master, INTx disable), cache line, latency,
+ * interrupt line.
+ */
+void pci_device_init(struct pci_device *d, const char *name, void *opaque, u16 vendor, u16 device, u8 revision,
+		     u32 class_code);
+/*
+ * BAR `index` (a MEMORY64 takes index and index + 1). Reads and writes reach `ops` with accesses of 1, 2, 4 (memory: or
+ * 8) bytes.
+ */
+void pci_bar(struct pci_device *d, unsigned index, enum pci_bar_kind kind, u64 size, const struct mmio_ops *ops,
+	     void *opaque, const char *name);
 /* An expansion ROM: `image` of `size` bytes (a power of two, at least 2 KiB) stays the caller's. */
 void pci_rom(struct pci_device *d, u64 size, const u8 *image, const char *name);
 /* Plugs the function in; `devfn` must be free. From here on `initial` is fixed. */
@@ -110,7 +125,10 @@ void pci_add(struct pci_bus *bus, struct pci_device *d, unsigned devfn);
 /* Configuration space, INTx level; after a load BARs and pins are as they were. For the owner's x_state(). */
 void pci_device_state(struct pci_device *d, struct state *s);
 
-/* INTx request: a level; the pin follows Interrupt Pin, INTx disable and the bus's swizzle. The same level again does nothing. */
+/*
+ * INTx request: a level; the pin follows Interrupt Pin, INTx disable and the bus's swizzle. The same level again does
+ * nothing.
+ */
 void pci_intx(struct pci_device *d, int level);
 
 /*

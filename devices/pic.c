@@ -1,10 +1,13 @@
 /*
- * Intel 8259A programmable interrupt controllers, cascaded through IR2 as on every PC, with the edge/level registers of PIIX.
+ * Intel 8259A programmable interrupt controllers, cascaded through IR2 as on every PC, with the edge/level registers of
+ * PIIX.
  *
- * Source: 8259A data sheet (order 231468), "Programming the 8259A"; 82371AB (PIIX4) data sheet, "Edge/Level Control Registers".
- * The data sheet wants an edge's line to stay high until INTA, or IR7 is given instead. Here the latched edge stays, as in the controllers
- * inside chipsets and as software that pulses lines expects.
- * Not modelled: MCS-80 mode (8-bit CALL sequences), buffered mode (no effect on software), other cascades than the PC's.
+ * Source: 8259A data sheet (order 231468), "Programming the 8259A"; 82371AB (PIIX4) data sheet, "Edge/Level Control
+ * Registers".
+ * The data sheet wants an edge's line to stay high until INTA, or IR7 is given instead. Here the latched edge stays, as
+ * in the controllers inside chipsets and as software that pulses lines expects.
+ * Not modelled: MCS-80 mode (8-bit CALL sequences), buffered mode (no effect on software), other cascades than the
+ * PC's.
  */
 #include "devices/pic.h"
 
@@ -61,7 +64,10 @@ update(struct pic *pic)
 	struct i8259a *master = &pic->chip[0];
 	bool slave = pending(&pic->chip[1], false) >= 0, intr;
 
-	/* The slave's INT pin is an input like any other, so it latches edges unless it is made level-triggered by ICW1. */
+	/*
+	 * The slave's INT pin is an input like any other, so it latches edges unless it is made level-triggered by
+	 * ICW1.
+	 */
 	if (slave)
 		master->irr |= BIT(CASCADE);
 	else
@@ -295,7 +301,10 @@ pic_reset(struct pic *pic)
 		memset(&pic->chip[i], 0, sizeof(pic->chip[i]));
 		pic->chip[i].lines = lines;
 		pic->chip[i].lowest = 7;
-		/* The data sheet leaves the state before ICW1 open; a chip that asks for nothing is what firmware expects. */
+		/*
+		 * The data sheet leaves the state before ICW1 open; a chip that asks for nothing is what firmware
+		 * expects.
+		 */
 		pic->chip[i].imr = 0xff;
 	}
 	update(pic);

@@ -11,14 +11,14 @@ struct state;
 /* One 8259A. Names are the data sheet's. */
 struct i8259a {
 	u8 lines; /* levels at IR0..IR7 */
-	u8 irr;	  /* latched edges; level inputs follow `lines` */
+	u8 irr;   /* latched edges; level inputs follow `lines` */
 	u8 imr, isr;
-	u8 elcr;     /* inputs that are level-triggered */
-	u8 base;     /* ICW2: vector of IR0 */
-	u8 lowest;   /* the input with the lowest priority; 7 after ICW1 */
-	u8 init;     /* the initialization word that is awaited: 0, 2, 3 or 4 */
+	u8 elcr;                        /* inputs that are level-triggered */
+	u8 base;                        /* ICW2: vector of IR0 */
+	u8 lowest;                      /* the input with the lowest priority; 7 after ICW1 */
+	u8 init;                        /* the initialization word that is awaited: 0, 2, 3 or 4 */
 	bool needs_icw4, single, level; /* ICW1 */
-	bool auto_eoi, special_nested;	/* ICW4 */
+	bool auto_eoi, special_nested;  /* ICW4 */
 	bool rotate_on_auto_eoi, special_mask, read_isr, poll; /* OCW2, OCW3 */
 };
 

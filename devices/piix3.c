@@ -1,8 +1,10 @@
 /*
  * Intel 82371SB PCI-to-ISA bridge: steering of PCI interrupts, reset control, port 92h.
  *
- * Source: 82371SB data sheet (order 290550), "PIRQx Route Control Registers", "Reset Control Register"; port 92h as in the PS/2.
- * The chips that it contains on the die (PIC, PIT, RTC, DMA) have files of their own. The routed interrupts reach PIC and IOAPIC alike.
+ * Source: 82371SB data sheet (order 290550), "PIRQx Route Control Registers", "Reset Control Register"; port 92h as in
+ * the PS/2.
+ * The chips that it contains on the die (PIC, PIT, RTC, DMA) have files of their own. The routed interrupts reach PIC
+ * and IOAPIC alike.
  * Not modelled: ISA timing, X-bus chip selects, SMI sources, the IDE and USB functions.
  */
 #include "devices/piix3.h"

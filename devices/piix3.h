@@ -19,7 +19,8 @@ struct piix3 {
 };
 
 /* `isa`: one line for each of the 16 ISA interrupts. Takes the bus's PIRQs and port 0xcf9; maps port 0x92. */
-void piix3_init(struct piix3 *p, struct pci_bus *bus, const struct irq_line isa[16], const struct machine_control *control);
+void piix3_init(struct piix3 *p, struct pci_bus *bus, const struct irq_line isa[16],
+		const struct machine_control *control);
 void piix3_state(struct piix3 *p, struct state *s);
 
 #endif

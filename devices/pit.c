@@ -1,10 +1,12 @@
 /*
- * Intel 8254 programmable interval timer. Counter 0 drives interrupt 0, counter 2 the speaker; port 0x61 carries its gate and output.
+ * Intel 8254 programmable interval timer. Counter 0 drives interrupt 0, counter 2 the speaker; port 0x61 carries its
+ * gate and output.
  *
- * Source: 8254 data sheet (order 231164), "Mode Definitions", "Read-Back Command"; IBM AT Technical Reference, port 61h.
+ * Source: 8254 data sheet (order 231164), "Mode Definitions", "Read-Back Command"; IBM AT Technical Reference, port
+ * 61h.
  * Nothing is counted: each counter knows the tick at which it took its count, and the rest follows from virtual time.
- * The gates of counters 0 and 1 are tied high. Not modelled: sound; two bytes of a count that are written around a mode's reload are taken
- * together at the second one.
+ * The gates of counters 0 and 1 are tied high. Not modelled: sound; two bytes of a count that are written around a
+ * mode's reload are taken together at the second one.
  */
 #include "devices/pit.h"
 
@@ -71,7 +73,10 @@ counting_element(const struct i8254_counter *c, u64 tick)
 		value = n - (u32)(e % n);
 		break;
 	case 3: {
-		/* Counts down by two, in the high and again in the low half; an odd count is taken as the even one below. */
+		/*
+		 * Counts down by two, in the high and again in the low half; an odd count is taken as the even one
+		 * below.
+		 */
 		u32 phase = (u32)(e % n), high = high_half(n);
 
 		value = (n & ~1u) - 2 * (phase < high ? phase : phase - high);
@@ -382,7 +387,8 @@ pit_write(void *opaque, u16 port, unsigned size, u32 value)
 }
 
 /*
- * Port 0x61: bit 0 gate of counter 2, bit 1 speaker data, bit 4 toggles with every refresh request (15 us), bit 5 OUT of counter 2.
+ * Port 0x61: bit 0 gate of counter 2, bit 1 speaker data, bit 4 toggles with every refresh request (15 us), bit 5 OUT
+ * of counter 2.
  */
 static u32
 speaker_read(void *opaque, u16 port, unsigned size)
@@ -392,7 +398,8 @@ speaker_read(void *opaque, u16 port, unsigned size)
 
 	(void)port;
 	(void)size;
-	return (u32)(pit->counter[2].gate | pit->speaker << 1 | (tick / 18 & 1) << 4 | output(&pit->counter[2], tick) << 5);
+	return (u32)(pit->counter[2].gate | pit->speaker << 1 | (tick / 18 & 1) << 4 |
+		     output(&pit->counter[2], tick) << 5);
 }
 
 static void

@@ -1,11 +1,12 @@
 /*
  * Motorola MC146818A real-time clock with the CMOS memory of a PC.
  *
- * Source: MC146818A data sheet, "Update Cycle", "Divider Control", "Interrupts"; 82371AB (PIIX4) data sheet, "Real Time Clock".
- * The time is computed from virtual time when it is read. UF, AF and PF are found out when register C is read or when an enabled interrupt
- * needs them, so that a clock which nobody listens to costs nothing.
- * Register 0x32 keeps the century, as the FADT says. Not modelled: daylight saving (register B bit 0), the square wave pin, time bases other
- * than 32.768 kHz.
+ * Source: MC146818A data sheet, "Update Cycle", "Divider Control", "Interrupts"; 82371AB (PIIX4) data sheet, "Real Time
+ * Clock".
+ * The time is computed from virtual time when it is read. UF, AF and PF are found out when register C is read or when
+ * an enabled interrupt needs them, so that a clock which nobody listens to costs nothing.
+ * Register 0x32 keeps the century, as the FADT says. Not modelled: daylight saving (register B bit 0), the square wave
+ * pin, time bases other than 32.768 kHz.
  */
 #include "devices/rtc.h"
 
@@ -78,7 +79,10 @@ seconds_at(const struct rtc *rtc, u64 tick)
 	return rtc->seconds + floor_div((s64)tick - rtc->chain, RTC_HZ);
 }
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar; years begin in March here, so that leap days come last. */
+/*
+ * Days since 1970-01-01 of a date of the proleptic Gregorian calendar; years begin in March here, so that leap days
+ * come last.
+ */
 static s64
 days_from_date(s64 year, unsigned month, s64 day)
 {
@@ -171,7 +175,10 @@ next_alarm(const struct rtc *rtc, s64 after)
 	unsigned hour = decode_hour(rtc, r[HOURS_ALARM]);
 	s64 t = after + 1;
 
-	/* Each step skips an hour, a minute or a second that does not match: a day is searched in fewer steps than this. */
+	/*
+	 * Each step skips an hour, a minute or a second that does not match: a day is searched in fewer steps than
+	 * this.
+	 */
 	for (unsigned step = 0; step < 400; step++) {
 		unsigned of_day = (unsigned)floor_mod(t, DAY_SECONDS);
 
@@ -277,7 +284,8 @@ write_control(struct rtc *rtc, unsigned index, u8 value, u64 tick)
 static bool
 is_time(unsigned index)
 {
-	return index == SECONDS || index == MINUTES || index == HOURS || (index >= WEEKDAY && index <= YEAR) || index == CENTURY;
+	return index == SECONDS || index == MINUTES || index == HOURS || (index >= WEEKDAY && index <= YEAR) ||
+	       index == CENTURY;
 }
 
 static u32
@@ -393,10 +401,10 @@ rtc_set_memory(struct rtc *rtc, u64 below, u64 above)
 	u64 extended = below > mib ? (below - mib) >> 10 : 0, blocks = below > 16 * mib ? (below - 16 * mib) >> 16 : 0;
 
 	set_cmos16(rtc, 0x15, MIN(below >> 10, 640u)); /* KiB of base memory */
-	set_cmos16(rtc, 0x17, extended);	       /* KiB above 1 MiB, twice */
+	set_cmos16(rtc, 0x17, extended);               /* KiB above 1 MiB, twice */
 	set_cmos16(rtc, 0x30, extended);
 	set_cmos16(rtc, 0x34, blocks); /* 64 KiB blocks above 16 MiB */
-	above >>= 16;		       /* 64 KiB blocks above 4 GiB */
+	above >>= 16;                  /* 64 KiB blocks above 4 GiB */
 	rtc_set_cmos(rtc, 0x5b, (u8)above);
 	rtc_set_cmos(rtc, 0x5c, (u8)(above >> 8));
 	rtc_set_cmos(rtc, 0x5d, (u8)(above >> 16));

@@ -20,14 +20,14 @@ struct rtc {
 	void *alarm_opaque;
 	s64 start; /* of the clock at power on: configuration */
 
-	u8 index;      /* port 0x70 */
-	u8 cmos[128];  /* registers and memory; the time's bytes are meaningful only while the clock stands */
-	bool running;  /* not SET, and the divider counts */
+	u8 index;     /* port 0x70 */
+	u8 cmos[128]; /* registers and memory; the time's bytes are meaningful only while the clock stands */
+	bool running; /* not SET, and the divider counts */
 	/* Second boundaries lie at ticks `chain` + n * 32768; at tick `chain` the clock showed `seconds` since 1970. */
 	s64 chain;
 	s64 seconds;
 	u8 weekday_offset; /* the day-of-week counter is its own */
-	u64 seen;	   /* tick up to which PF, AF and UF are accounted for */
+	u64 seen;          /* tick up to which PF, AF and UF are accounted for */
 	struct event event;
 };
 

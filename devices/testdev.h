@@ -21,7 +21,8 @@ struct testdev {
 };
 
 /* `irq`: the end for each of the board's inputs. */
-void testdev_init(struct testdev *t, struct memory *memory, struct ports *ports, const struct irq_line irq[TESTDEV_IRQS]);
+void testdev_init(struct testdev *t, struct memory *memory, struct ports *ports,
+		  const struct irq_line irq[TESTDEV_IRQS]);
 void testdev_reset(struct testdev *t);
 void testdev_state(struct testdev *t, struct state *s);
 

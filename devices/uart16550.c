@@ -1,9 +1,10 @@
 /*
  * National PC16550D universal asynchronous receiver/transmitter with FIFOs, as COM1 and COM2.
  *
- * Source: PC16550D data sheet, "Registers", "FIFO Interrupt Mode Operation". OUT2 gates the interrupt line, as on every PC.
- * Characters leave at once whatever the baud rate, so THR and the shift register are always empty; the transmitter interrupt still comes
- * after each write. Received characters come as fast as the guest takes them.
+ * Source: PC16550D data sheet, "Registers", "FIFO Interrupt Mode Operation". OUT2 gates the interrupt line, as on every
+ * PC.
+ * Characters leave at once whatever the baud rate, so THR and the shift register are always empty; the transmitter
+ * interrupt still comes after each write. Received characters come as fast as the guest takes them.
  * Not modelled: DMA pins, parity and framing (the host's bytes are always well formed), sending a break.
  */
 #include "devices/uart16550.h"
@@ -180,7 +181,10 @@ clear_receiver(struct uart16550 *u)
 	restart_timeout(u);
 }
 
-/* Modem inputs: the other end is there and ready, or in loopback the four outputs. Low nibble: what changed since MSR was read. */
+/*
+ * Modem inputs: the other end is there and ready, or in loopback the four outputs. Low nibble: what changed since MSR
+ * was read.
+ */
 static void
 update_modem(struct uart16550 *u)
 {

@@ -21,7 +21,8 @@ struct uart16550 {
 	u8 ier, fcr, lcr, mcr, lsr, msr, scr;
 	u16 divisor;
 	u8 rbr; /* the last character read */
-	u8 fifo[UART_FIFO], fifo_errors[UART_FIFO]; /* received characters, and the LSR error bits that came with each */
+	u8 fifo[UART_FIFO],
+		fifo_errors[UART_FIFO]; /* received characters, and the LSR error bits that came with each */
 	u8 head, count;
 	bool thre_pending;    /* the transmitter's interrupt, until IIR is read or THR written */
 	bool timeout_pending; /* characters wait in the FIFO below the trigger level */
@@ -29,8 +30,8 @@ struct uart16550 {
 };
 
 /* Eight ports from `base`. Hooks itself into `chardev`, which may be NULL: then nothing is connected. */
-void uart16550_init(struct uart16550 *u, struct events *events, struct ports *ports, u16 base, const struct irq_line *irq,
-		    struct chardev *chardev);
+void uart16550_init(struct uart16550 *u, struct events *events, struct ports *ports, u16 base,
+		    const struct irq_line *irq, struct chardev *chardev);
 void uart16550_reset(struct uart16550 *u);
 void uart16550_state(struct uart16550 *u, struct state *s);
 

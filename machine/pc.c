@@ -28,7 +28,8 @@ add_nics(struct pc *pc)
 			slot++;
 		if (slot >= SLOTS || pc->pci.device[PCI_DEVFN(slot, 0)])
 			return error_string("e1000 %u: PCI slot %u is taken", i, slot);
-		pc->nic[i] = e1000_new(&pc->pci, PCI_DEVFN((int)slot, 0), pc->sockets.memory, pc->sockets.events, link, nic->mac);
+		pc->nic[i] = e1000_new(&pc->pci, PCI_DEVFN((int)slot, 0), pc->sockets.memory, pc->sockets.events, link,
+				       nic->mac);
 		if (!pc->nic[i])
 			return error_string("out of memory");
 	}

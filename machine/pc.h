@@ -32,7 +32,9 @@ struct pc_sockets {
 	struct memory *memory;
 	struct ports *ports;
 	struct events *events;
-	/* The board fills in eoi, ioapic, acknowledge and pic; the processors fill in send and cpus, before or after. */
+	/*
+	 * The board fills in eoi, ioapic, acknowledge and pic; the processors fill in send and cpus, before or after.
+	 */
 	struct apic_bus *apic_bus;
 	struct irq_line intr; /* the PIC's INTR output: cpus_set_intr() */
 	const struct machine_control *control;
@@ -64,7 +66,8 @@ struct pc {
 	struct debug_ports debug_ports;
 	struct testdev testdev;
 	struct e1000 *nic[CONFIG_NICS];
-	u64 facs; /* address of the FACS after pc_reset() for direct boot: the waking vector of S3 is at 12 and 24 in it */
+	/* address of the FACS after pc_reset() for direct boot: the waking vector of S3 is at 12 and 24 in it */
+	u64 facs;
 	struct packet_link unplugged[CONFIG_NICS]; /* cables of cards without a back end */
 };
 
@@ -72,8 +75,8 @@ struct pc {
 struct pc *pc_new(const struct config *config, const struct pc_sockets *sockets, char **error);
 void pc_free(struct pc *pc);
 /*
- * Hard reset of the board's chips (not of processors and RAM). For direct boot this then does what firmware would: PCI windows and interrupts
- * are assigned, ACPI tables lie at 0xe0000. Call it before the loader.
+ * Hard reset of the board's chips (not of processors and RAM). For direct boot this then does what firmware would: PCI
+ * windows and interrupts are assigned, ACPI tables lie at 0xe0000. Call it before the loader.
  */
 void pc_reset(struct pc *pc);
 void pc_state(struct pc *pc, struct state *s);

@@ -1,13 +1,13 @@
 /*
- * What firmware does to the board before it loads a kernel, for direct boot, where no firmware runs: PCI windows and interrupts, the
- * interrupt controllers' vectors, ACPI tables.
+ * What firmware does to the board before it loads a kernel, for direct boot, where no firmware runs: PCI windows and
+ * interrupts, the interrupt controllers' vectors, ACPI tables.
  */
 #include "machine/pc.h"
 
 #include "devices/acpi_tables.h"
 
 #define WINDOW_START 0xfe000000u /* memory windows go up from here to the IOAPIC, */
-#define IO_START 0xc000u	 /* ports from here */
+#define IO_START 0xc000u         /* ports from here */
 
 struct allocator {
 	u32 memory, ports;
