@@ -88,6 +88,14 @@ chardev_host_flush(struct chardev_host *h)
 	}
 }
 
+void
+chardev_host_restore_terminal(void)
+{
+	if (process.raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &process.saved);
+	process.raw = false;
+}
+
 static void
 at_exit(void)
 {
@@ -96,9 +104,7 @@ at_exit(void)
 		if (h->kind == SERIAL_UNIX && h->listener >= 0)
 			unlink(h->path);
 	}
-	if (process.raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &process.saved);
-	process.raw = false;
+	chardev_host_restore_terminal();
 }
 
 static void
@@ -379,10 +385,8 @@ chardev_host_free(struct chardev_host *h)
 	while (*link != h)
 		link = &(*link)->next;
 	*link = h->next;
-	if (h->kind == SERIAL_STDIO && process.raw) {
-		tcsetattr(STDIN_FILENO, TCSANOW, &process.saved);
-		process.raw = false;
-	}
+	if (h->kind == SERIAL_STDIO)
+		chardev_host_restore_terminal();
 	if (h->kind == SERIAL_UNIX && h->listener >= 0)
 		unlink(h->path);
 	if (h->out > STDERR_FILENO)

@@ -28,5 +28,7 @@ void chardev_host_expect(struct chardev_host *h, const char *text, void (*met)(v
 void chardev_host_on_quit(struct chardev_host *h, void (*quit)(void *opaque), void *opaque);
 /* Hands over what is still buffered. */
 void chardev_host_flush(struct chardev_host *h);
+/* From a signal handler, before _exit(): the user's terminal as it was. */
+void chardev_host_restore_terminal(void);
 
 #endif

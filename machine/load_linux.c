@@ -40,7 +40,7 @@ enum {
 bool
 linux_recognise(const struct image *image)
 {
-	return image->size >= ZERO_PAGE && get32(image->data + HEADER_MAGIC) == MAGIC;
+	return image->size >= HEADER_END && get32(image->data + HEADER_MAGIC) == MAGIC;
 }
 
 /* Where the kernel goes and what it will occupy until it has set up its own memory management. */

@@ -4,16 +4,22 @@
 #ifndef NB_MACHINE_MACHINE_H
 #define NB_MACHINE_MACHINE_H
 
+#include <stdio.h>
+
+#include "base/events.h"
 #include "base/types.h"
 #include "bus/irq.h"
 #include "bus/machine_control.h"
+#include "bus/packet.h"
 #include "cpu/cpuid.h"
+#include "machine/config.h"
+#include "machine/loader.h"
 
-struct config;
+struct chardev_host;
 struct cpus;
-struct events;
 struct input;
 struct memory;
+struct net_backend;
 struct pc;
 struct ports;
 struct state;
@@ -21,7 +27,35 @@ struct state;
 /* The process's exit statuses; the man page's EXIT STATUS says the same. */
 enum exit_status { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_TRIPLE_FAULT = 2, EXIT_LIMIT = 3, EXIT_NOT_MODELLED = 4 };
 
-struct machine;
+struct machine {
+	const struct config *config;
+	struct cpu_model model;
+	struct memory *memory;
+	struct ports *ports;
+	struct events *events;
+	struct input *input;
+	struct cpus *cpus;
+	struct pc *pc;
+	struct apic_bus apic_bus;
+	struct machine_control control;
+	struct boot_state boot;
+
+	struct chardev_host *serial[CONFIG_SERIALS];
+	struct packet_link link[CONFIG_NETDEVS];
+	struct net_backend *backend[CONFIG_NETDEVS];
+
+	/* The machine's own events: host input, -stop-after, -hash. None is state. */
+	struct event poll, limit, hash;
+	u64 hash_next;
+
+	/* Why cpus_run() was left. */
+	bool reset_wanted;
+	bool ended;
+	int status;
+	bool expect_met;
+	u64 host_start; /* host nanoseconds, for -realtime and -stats */
+	FILE *stats;
+};
 
 /* Everything is made and checked; nothing has run. Returns NULL and sets *error (heap). */
 struct machine *machine_new(const struct config *config, char **error);
@@ -29,8 +63,14 @@ void machine_free(struct machine *machine);
 /* Runs to the end; returns the exit status. Prints the reason on stderr where it is not the guest's own wish. */
 int machine_run(struct machine *machine);
 
-/* The whole machine: RAM, processors, devices. */
+/* The whole machine: RAM, processors, devices, back ends. */
 void machine_state(struct machine *machine, struct state *s);
 u64 machine_hash(struct machine *machine);
+
+/* boot_state.c: processor 0 as the boot protocol wants it, all processors as firmware leaves them. After cpus_reset(). */
+void machine_apply_boot_state(struct cpus *cpus, const struct boot_state *boot);
+/* stats.c */
+void machine_write_stats(struct machine *machine, FILE *out);
+u64 host_nanoseconds(void);
 
 #endif

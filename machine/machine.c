@@ -1,0 +1,460 @@
+/*
+ * Making a machine from its configuration, and running it to its end.
+ *
+ * What ends a run is noticed in devices, in events or (signals) outside of virtual time; all of it only sets a field and makes cpus_run()
+ * return at the next boundary. The host's clock and signals are looked at when host input is polled.
+ */
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/snapshot.h"
+#include "base/stop.h"
+#include "bus/input.h"
+#include "bus/memory.h"
+#include "bus/ports.h"
+#include "cpu/vcpu.h"
+#include "machine/chardev_host.h"
+#include "machine/pc.h"
+#include "net/net.h"
+
+/* Host seconds after -timeout until the process ends by itself, should the machine not have stopped. */
+#define GRACE 10
+
+/* Set by signal handlers, read at the next poll. */
+static volatile sig_atomic_t interrupted, timed_out;
+
+/* ---- What ends a run ---- */
+
+static void
+leave(struct machine *machine)
+{
+	machine->cpus->stop = true;
+	/* Set in the middle of an instruction: the block must not go on behind it. */
+	if (machine->cpus->running)
+		machine->cpus->running->exit_request = 1;
+}
+
+static void
+end(struct machine *machine, int status)
+{
+	if (!machine->ended)
+		machine->status = status;
+	machine->ended = true;
+	leave(machine);
+}
+
+static void
+control_reset(void *opaque, const char *who)
+{
+	struct machine *machine = opaque;
+
+	(void)who;
+	machine->reset_wanted = true;
+	leave(machine);
+}
+
+static void
+control_init(void *opaque, const char *who)
+{
+	struct machine *machine = opaque;
+
+	(void)who;
+	cpus_init(machine->cpus, 0);
+}
+
+static void
+control_power_off(void *opaque, const char *who)
+{
+	struct machine *machine = opaque;
+
+	(void)who;
+	/* Whoever waits for a text has not seen it. */
+	if (machine->config->expect && !machine->ended)
+		fprintf(stderr, "nestbox: the guest powered off without printing '%s'\n", machine->config->expect);
+	end(machine, machine->config->expect ? EXIT_LIMIT : EXIT_GOOD);
+}
+
+static void
+control_suspend(void *opaque, const char *who)
+{
+	(void)opaque;
+	stop_unimplemented("suspend to RAM (%s)", who);
+}
+
+static void
+control_wake(void *opaque, const char *who)
+{
+	(void)opaque;
+	(void)who;
+}
+
+static void
+control_exit(void *opaque, int status)
+{
+	end(opaque, status);
+}
+
+static void
+expect_met(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	machine->expect_met = true;
+	end(machine, EXIT_GOOD);
+}
+
+static void
+quit(void *opaque)
+{
+	(void)opaque;
+	interrupted = SIGINT;
+}
+
+static void
+on_signal(int number)
+{
+	static const char text[] = "\nnestbox: did not stop in time\n";
+
+	if (number == SIGALRM && !timed_out) {
+		timed_out = 1;
+		return;
+	}
+	if (number != SIGALRM && !interrupted) {
+		interrupted = number;
+		return;
+	}
+	/* The second of its kind: the emulator itself hangs. */
+	chardev_host_restore_terminal();
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
+		/* nobody to tell */
+	}
+	_exit(number == SIGALRM ? EXIT_LIMIT : 128 + number);
+}
+
+static void
+watch_signals(double timeout)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct itimerval timer = {.it_interval.tv_sec = GRACE};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGALRM, &action, NULL);
+	timer.it_value.tv_sec = (time_t)timeout;
+	timer.it_value.tv_usec = (suseconds_t)((timeout - (double)timer.it_value.tv_sec) * 1e6);
+	if (timeout > 0 && timer.it_value.tv_sec == 0 && timer.it_value.tv_usec == 0)
+		timer.it_value.tv_usec = 1;
+	if (timeout > 0)
+		setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* ---- Events of the machine itself ---- */
+
+static void
+throttle(struct machine *machine, u64 now)
+{
+	u64 guest = events_to_ns(machine->events, now), host = host_nanoseconds() - machine->host_start;
+
+	while (guest > host && guest - host >= 1000000 && !interrupted && !timed_out) {
+		input_wait(machine->input, (int)MIN((guest - host) / 1000000, 100));
+		input_poll(machine->input, now);
+		host = host_nanoseconds() - machine->host_start;
+	}
+}
+
+static void
+on_poll(void *opaque, u64 now)
+{
+	struct machine *machine = opaque;
+	u64 interval = MAX(events_from_ns(machine->events, INPUT_POLL_NS), 1);
+
+	input_poll(machine->input, now);
+	if (machine->config->realtime)
+		throttle(machine, now);
+	if (timed_out && !machine->ended) {
+		fprintf(stderr, "nestbox: stopped after %g seconds (-timeout)\n", machine->config->timeout);
+		end(machine, EXIT_LIMIT);
+	}
+	if (interrupted && !machine->ended) {
+		fprintf(stderr, "\nnestbox: interrupted\n");
+		end(machine, 128 + interrupted);
+	}
+	event_arm(machine->events, &machine->poll, now + interval);
+}
+
+/*
+ * Have `target` instructions been executed? If not, arms `event` for the earliest time at which they may have been:
+ * each processor executes one per cycle at most.
+ */
+static bool
+reached(struct machine *machine, struct event *event, u64 target, u64 now)
+{
+	u64 done = cpus_icount(machine->cpus);
+
+	if (done >= target)
+		return true;
+	event_arm(machine->events, event, now + MAX((target - done) / machine->config->cpus, 1));
+	return false;
+}
+
+static void
+on_limit(void *opaque, u64 now)
+{
+	struct machine *machine = opaque;
+
+	if (!reached(machine, &machine->limit, machine->config->stop_after, now))
+		return;
+	if (!machine->ended)
+		fprintf(stderr, "nestbox: stopped after %llu instructions (-stop-after)\n",
+			(unsigned long long)cpus_icount(machine->cpus));
+	end(machine, EXIT_LIMIT);
+}
+
+static void
+print_hash(struct machine *machine)
+{
+	fprintf(stderr, "nestbox: hash %llu %016llx\n", (unsigned long long)cpus_icount(machine->cpus),
+		(unsigned long long)machine_hash(machine));
+}
+
+static void
+on_hash(void *opaque, u64 now)
+{
+	struct machine *machine = opaque;
+
+	if (!reached(machine, &machine->hash, machine->hash_next, now))
+		return;
+	print_hash(machine);
+	machine->hash_next += machine->config->hash_every;
+	event_arm(machine->events, &machine->hash, now + 1);
+}
+
+/* ---- Making ---- */
+
+static char *
+make_host_ends(struct machine *machine, struct pc_sockets *sockets)
+{
+	const struct config *config = machine->config;
+	char *error = NULL;
+
+	for (unsigned i = 0; i < config->netdevs && !error; i++)
+		error = net_create(config->netdev[i].spec, machine->events, machine->input, &machine->link[i],
+				   &machine->backend[i]);
+	for (unsigned i = 0; i < config->nics && !error; i++)
+		if (config->nic[i].netdev >= 0)
+			sockets->link[i] = &machine->link[config->nic[i].netdev];
+	if (!error && config->stats && strcmp(config->stats, "-") != 0) {
+		machine->stats = fopen(config->stats, "w");
+		if (!machine->stats)
+			error = error_string("-stats %s: %s", config->stats, strerror(errno));
+	}
+	/* Last: from here on, the terminal is raw. */
+	for (unsigned i = 0; i < CONFIG_SERIALS && !error; i++) {
+		error = chardev_host_new(&config->serial[i], i, machine->input, &machine->serial[i]);
+		sockets->serial[i] = chardev_host_chardev(machine->serial[i]);
+		if (machine->serial[i])
+			chardev_host_on_quit(machine->serial[i], quit, machine);
+	}
+	if (!error && config->expect)
+		chardev_host_expect(machine->serial[0], config->expect, expect_met, machine);
+	return error;
+}
+
+static char *
+make(struct machine *machine)
+{
+	const struct config *config = machine->config;
+	struct pc_sockets sockets = {.apic_bus = &machine->apic_bus, .control = &machine->control};
+	char *error = cpu_model_parse(config->cpu, &machine->model);
+
+	if (error)
+		return error;
+	machine->model.hz = config->clock_hz;
+	machine->memory = sockets.memory = memory_new(config->memory, &error);
+	if (!machine->memory)
+		return error;
+	/* Kernel and initial RAM disk before anything on the host is opened or changed: most mistakes are there. */
+	error = loader_load(config, machine->memory, &machine->boot);
+	if (error)
+		return error;
+	machine->ports = sockets.ports = ports_new();
+	machine->events = sockets.events = events_new(config->clock_hz);
+	machine->input = input_new();
+	machine->control = (struct machine_control){
+		control_reset, control_init, control_power_off, control_suspend, control_wake, control_exit, machine};
+	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
+				 &machine->apic_bus, &machine->control, config->seed);
+	sockets.intr = (struct irq_line){cpus_set_intr, machine->cpus, 0};
+	error = make_host_ends(machine, &sockets);
+	if (!error)
+		machine->pc = pc_new(config, &sockets, &error);
+	return error;
+}
+
+static void
+print_processor(void *opaque)
+{
+	struct machine *machine = opaque;
+	const struct cpus *cpus = machine->cpus;
+
+	vcpu_print(cpus->running ? cpus->running : cpus->culprit ? cpus->culprit : cpus->cpu[0]);
+}
+
+static void
+reset_chips(struct machine *machine)
+{
+	cpus_reset(machine->cpus);
+	pc_reset(machine->pc);
+	machine_apply_boot_state(machine->cpus, &machine->boot);
+}
+
+/* A hard reset: RAM keeps what it holds, but the kernel is loaded once more. */
+static void
+reset(struct machine *machine)
+{
+	char *error = loader_load(machine->config, machine->memory, &machine->boot);
+
+	if (error)
+		stop_host_error("%s", error);
+	reset_chips(machine);
+}
+
+struct machine *
+machine_new(const struct config *config, char **error)
+{
+	struct machine *machine = calloc(1, sizeof(*machine));
+
+	if (!machine)
+		stop_host_error("out of memory");
+	machine->config = config;
+	*error = make(machine);
+	if (*error) {
+		machine_free(machine);
+		return NULL;
+	}
+	event_init(&machine->poll, "poll", EVENT_INPUT, on_poll, machine);
+	event_init(&machine->limit, "limit", EVENT_STOP, on_limit, machine);
+	event_init(&machine->hash, "hash", EVENT_STOP, on_hash, machine);
+	stop_set_hook(print_processor, machine);
+	reset_chips(machine);
+	return machine;
+}
+
+void
+machine_free(struct machine *machine)
+{
+	if (!machine)
+		return;
+	stop_set_hook(NULL, NULL);
+	if (machine->pc)
+		pc_free(machine->pc);
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		chardev_host_free(machine->serial[i]);
+	for (unsigned i = 0; i < CONFIG_NETDEVS; i++)
+		if (machine->backend[i])
+			net_free(machine->backend[i]);
+	if (machine->stats)
+		fclose(machine->stats);
+	if (machine->cpus)
+		cpus_free(machine->cpus);
+	input_free(machine->input);
+	events_free(machine->events);
+	ports_free(machine->ports);
+	memory_free(machine->memory);
+	free(machine);
+}
+
+/* ---- Running ---- */
+
+static void
+after_leaving(struct machine *machine)
+{
+	struct cpus *cpus = machine->cpus;
+
+	cpus->stop = false;
+	if (cpus->triple_fault && !machine->ended) {
+		fprintf(stderr, "nestbox: triple fault on processor %u\n", cpus->culprit->index);
+		vcpu_print(cpus->culprit);
+		end(machine, EXIT_TRIPLE_FAULT);
+	}
+	if (machine->reset_wanted && !machine->ended) {
+		machine->reset_wanted = false;
+		if (machine->config->no_reboot)
+			control_power_off(machine, "reset with -no-reboot");
+		else
+			reset(machine);
+	}
+}
+
+static int
+report(struct machine *machine)
+{
+	bool to_stdout = machine->config->stats && !machine->stats;
+	FILE *out = to_stdout ? stdout : machine->stats;
+
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		if (machine->serial[i])
+			chardev_host_flush(machine->serial[i]);
+	if (machine->config->hash)
+		print_hash(machine);
+	if (!out)
+		return machine->status;
+	machine_write_stats(machine, out);
+	if (fflush(out) == 0 && !ferror(out))
+		return machine->status;
+	fprintf(stderr, "nestbox: -stats %s: cannot write\n", machine->config->stats);
+	return EXIT_BAD;
+}
+
+int
+machine_run(struct machine *machine)
+{
+	u64 now = events_now(machine->events);
+
+	watch_signals(machine->config->timeout);
+	machine->host_start = host_nanoseconds();
+	event_arm(machine->events, &machine->poll, now);
+	if (machine->config->stop_after)
+		event_arm(machine->events, &machine->limit, now);
+	machine->hash_next = machine->config->hash_every;
+	if (machine->config->hash_every)
+		event_arm(machine->events, &machine->hash, now);
+	while (!machine->ended) {
+		cpus_run(machine->cpus);
+		after_leaving(machine);
+	}
+	return report(machine);
+}
+
+static void
+visit(void *opaque, struct state *s)
+{
+	machine_state(opaque, s);
+}
+
+void
+machine_state(struct machine *machine, struct state *s)
+{
+	u64 now = events_now(machine->events);
+
+	state_section(s, "machine", 1);
+	STATE(s, now);
+	memory_state(machine->memory, s);
+	cpus_state(machine->cpus, s);
+	pc_state(machine->pc, s);
+	for (unsigned i = 0; i < machine->config->netdevs; i++)
+		net_state(machine->backend[i], s);
+}
+
+u64
+machine_hash(struct machine *machine)
+{
+	return state_hash(visit, machine);
+}

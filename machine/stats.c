@@ -1,0 +1,125 @@
+/* -stats: counters as JSON. Everything but the host's seconds is the same in every run. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "bus/memory.h"
+#include "cpu/vcpu.h"
+#include "devices/e1000.h"
+#include "machine/machine.h"
+#include "machine/pc.h"
+#include "net/net.h"
+#include "vmx/intercept.h"
+
+u64
+host_nanoseconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (u64)now.tv_sec * 1000000000ull + (u64)now.tv_nsec;
+}
+
+static void
+write_exits(FILE *out, const struct vmx_stats *stats, const char *indent)
+{
+	const char *separator = "";
+
+	fprintf(out, "%s\"vm_entries\": %" PRIu64 ",\n", indent, stats->entries);
+	fprintf(out, "%s\"failed_vm_entries\": %" PRIu64 ",\n", indent, stats->failed_entries);
+	fprintf(out, "%s\"vm_exits\": {", indent);
+	for (unsigned reason = 0; reason < VMX_REASONS; reason++) {
+		const char *name = vmx_reason_name(reason);
+		char number[16];
+
+		if (!stats->exits[reason])
+			continue;
+		snprintf(number, sizeof(number), "%u", reason);
+		fprintf(out, "%s\"%s\": %" PRIu64, separator, name ? name : number, stats->exits[reason]);
+		separator = ", ";
+	}
+	fprintf(out, "}");
+}
+
+static void
+write_processor(FILE *out, const struct vcpu *cpu)
+{
+	const char *separator = "";
+
+	fprintf(out, "    {\n      \"instructions\": %" PRIu64 ",\n", cpu_icount(cpu));
+	fprintf(out,
+		"      \"decoded\": %" PRIu64 ", \"blocks\": %" PRIu64 ", \"slow\": %" PRIu64 ",\n"
+		"      \"tlb_fills\": %" PRIu64 ", \"tlb_flushes\": %" PRIu64 ",\n"
+		"      \"interrupts\": %" PRIu64 ", \"halts\": %" PRIu64 ",\n      \"exceptions\": {",
+		cpu->stats.decoded, cpu->stats.blocks, cpu->stats.slow, cpu->stats.tlb_fills, cpu->stats.tlb_flushes,
+		cpu->stats.interrupts, cpu->stats.halts);
+	for (unsigned vector = 0; vector < COUNT(cpu->stats.exceptions); vector++) {
+		if (!cpu->stats.exceptions[vector])
+			continue;
+		fprintf(out, "%s\"%u\": %" PRIu64, separator, vector, cpu->stats.exceptions[vector]);
+		separator = ", ";
+	}
+	fprintf(out, "}");
+	if (cpu->vmx) {
+		fprintf(out, ",\n");
+		write_exits(out, vmx_get_stats(cpu), "      ");
+	}
+	fprintf(out, "\n    }");
+}
+
+static void
+write_network(FILE *out, const struct machine *machine)
+{
+	for (unsigned i = 0; i < machine->config->nics; i++) {
+		const struct e1000_counters *c = e1000_counters(machine->pc->nic[i]);
+
+		fprintf(out,
+			"%s\n    {\"interrupts\": %" PRIu64 ", \"tx_dropped\": %" PRIu64
+			", \"tx_bad_descriptors\": %" PRIu64 ", \"rx_bad_descriptors\": %" PRIu64 "}",
+			i ? "," : "", c->interrupts, c->tx_dropped, c->tx_bad_descriptors, c->rx_bad_descriptors);
+	}
+	fprintf(out, "\n  ],\n  \"networks\": [");
+	for (unsigned i = 0; i < machine->config->netdevs; i++) {
+		const struct net_statistics *n = net_statistics(machine->backend[i]);
+
+		fprintf(out,
+			"%s\n    {\"kind\": \"%s\", \"frames_from_card\": %" PRIu64 ", \"bytes_from_card\": %" PRIu64
+			", \"frames_to_card\": %" PRIu64 ", \"bytes_to_card\": %" PRIu64 ", \"dropped\": %" PRIu64 "}",
+			i ? "," : "", net_kind(machine->backend[i]), n->frames_from_card, n->bytes_from_card,
+			n->frames_to_card, n->bytes_to_card, n->dropped);
+	}
+	fprintf(out, "\n  ],\n");
+}
+
+void
+machine_write_stats(struct machine *machine, FILE *out)
+{
+	const struct cpus *cpus = machine->cpus;
+	struct vmx_stats sum = {0};
+	u64 now = events_now(machine->events), instructions = cpus_icount(cpus);
+	double seconds = (double)(host_nanoseconds() - machine->host_start) / 1e9;
+
+	fprintf(out, "{\n  \"version\": \"%s\",\n  \"exit_status\": %d,\n", NESTBOX_VERSION, machine->status);
+	fprintf(out, "  \"instructions\": %" PRIu64 ",\n  \"cycles\": %" PRIu64 ",\n", instructions, now);
+	fprintf(out, "  \"guest_seconds\": %.9f,\n", (double)now / (double)events_hz(machine->events));
+	fprintf(out, "  \"host_seconds\": %.3f,\n  \"mips\": %.1f,\n", seconds,
+		seconds > 0 ? (double)instructions / seconds / 1e6 : 0);
+	fprintf(out, "  \"dma_dropped\": %" PRIu64 ",\n", machine->memory->dma_dropped);
+	for (unsigned i = 0; i < cpus->count; i++) {
+		const struct vmx_stats *stats = cpus->cpu[i]->vmx ? vmx_get_stats(cpus->cpu[i]) : NULL;
+
+		for (unsigned reason = 0; stats && reason < VMX_REASONS; reason++)
+			sum.exits[reason] += stats->exits[reason];
+		sum.entries += stats ? stats->entries : 0;
+		sum.failed_entries += stats ? stats->failed_entries : 0;
+	}
+	write_exits(out, &sum, "  ");
+	fprintf(out, ",\n  \"cards\": [");
+	write_network(out, machine);
+	fprintf(out, "  \"processors\": [\n");
+	for (unsigned i = 0; i < cpus->count; i++) {
+		write_processor(out, cpus->cpu[i]);
+		fprintf(out, "%s\n", i + 1 < cpus->count ? "," : "");
+	}
+	fprintf(out, "  ]\n}\n");
+}
