@@ -18,6 +18,7 @@ enum insn_attribute {
 	STR = BIT(10),  /* string instruction: REP handled by the handler, which may stay on itself */
 	NOMF = BIT(11), /* x87 without the pending-exception check (FNxxx control instructions) */
 	NOOSZ = BIT(12), /* operand size not changed by 66 */
+	VSIB = BIT(13), /* the index is a vector register: rx is its number; #UD without SIB or with 16-bit addresses */
 };
 
 struct insn_row {
