@@ -17,8 +17,9 @@
 #	versions	the packages used, one file name per line
 #	cache/		downloaded and unpacked packages; may be removed
 #
-# Needs Debian 12 (apt-get, apt-cache, dpkg-deb, cpio, xz; lz4 for the cloud kernel), no root. Nothing is installed: packages are only downloaded
-# and unpacked. If this host's package lists are empty, private ones are fetched into OUTDIR/cache.
+# Needs Debian 12 (apt-get, apt-cache, dpkg-deb, cpio, xz; lz4 for the cloud kernel), no root. Nothing is installed:
+# packages are only downloaded and unpacked. If this host's package lists are empty, private ones are fetched into
+# OUTDIR/cache.
 #
 # The archives are not compressed: the guest's kernel would have to decompress them, and that is interpreted work, while
 # storing a plain cpio is mostly memory copies. What the images do, and the command line words that steer them, is in
@@ -173,7 +174,8 @@ locate()
 }
 
 vmlinuz=$(locate 'boot/vmlinuz-*' "the kernel")
-modules=$(dirname "$(find "$root/lib/modules" "$root/usr/lib/modules" -maxdepth 2 -name kernel 2>/dev/null | head -n 1)")
+modules=$(find "$root/lib/modules" "$root/usr/lib/modules" -maxdepth 2 -name kernel 2>/dev/null | head -n 1)
+modules=${modules%/kernel}
 [ -d "$modules/kernel" ] || die "the kernel package has no modules"
 busybox=$(locate 'bin/busybox' "busybox")
 qemu=$(locate 'usr/bin/qemu-system-x86_64' "QEMU")
