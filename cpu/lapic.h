@@ -30,6 +30,10 @@ u8 lapic_acknowledge(struct vcpu *cpu);
 
 /* A message for this processor (IPI, IOAPIC, MSI): sets IRR / NMI / INIT / SIPI... */
 void lapic_accept(struct vcpu *cpu, const struct apic_message *message);
+/* Vector of the SIPI that PEND_SIPI speaks of. */
+u8 lapic_sipi_vector(struct vcpu *cpu);
+/* EOI, as a write of the register does (posted-interrupt processing). */
+void lapic_eoi(struct vcpu *cpu);
 /* Finds the destinations of a message and delivers; false when nobody took it. Opaque is struct cpus. */
 bool lapic_bus_send(void *cpus, const struct apic_message *message);
 /* Self IPI of a vector: sets IRR. */
