@@ -14,7 +14,16 @@
 
 #define HARGS struct vcpu *cpu, const struct insn *i
 #define HPASS cpu, i
-typedef void (*handler)(HARGS);
+/*
+ * A dispatch handler executes its instruction and goes on to the next by a tail call; it returns only to leave the block. In builds that
+ * cannot count on tail calls (sanitizers) it returns the next instruction instead, NULL to leave.
+ */
+#ifdef NB_NO_TAILCALL
+typedef const struct insn *hret;
+#else
+typedef void hret;
+#endif
+typedef hret (*handler)(HARGS);
 
 struct insn {
 	handler fn;
@@ -41,13 +50,14 @@ _Static_assert(sizeof(struct insn) == 32, "two to a cache line");
 
 #define ZERO_SLOT offsetof(struct vcpu, zero)
 #define RIP_SLOT offsetof(struct vcpu, rip_page)
+#define TWO_GIB_SLOT offsetof(struct vcpu, two_gib)
 
 #define EA_SCALE(ea) ((ea) & 3)          /* shift count of the index */
 #define EA_SEG(ea) (((ea) >> 2) & 7)     /* ES..GS, override applied */
 #define EA_ASIZE(ea) (((ea) >> 5) & 3)   /* 1: 16-bit, 2: 32-bit, 3: 64-bit addresses */
 #define EA_MEM 0x80                      /* the rm operand is memory */
 
-#define PREFIX_OSIZE(p) ((p) & 3)        /* log2 of the operand size of v/z operands: 1 word, 2 dword, 3 qword */
+#define PREFIX_OSIZE(p) ((p) & 3)        /* log2 of the operand size: 0 byte rows, 1 word, 2 dword, 3 qword */
 #define PREFIX_REPNE 0x04                /* F2 */
 #define PREFIX_REP 0x08                  /* F3 */
 #define PREFIX_LOCK 0x10
@@ -61,7 +71,7 @@ insn_length(const struct insn *in)
 	return in->where >> 12;
 }
 
-/* Operand size in bytes of v operands: 2, 4 or 8. */
+/* Operand size in bytes: 2, 4 or 8 for v and z operands; 1 in rows whose first operand is a byte (Eb, Gb, Zb, AL, Xb, Yb). */
 static inline unsigned
 insn_osize(const struct insn *in)
 {

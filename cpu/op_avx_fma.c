@@ -117,14 +117,8 @@ soft_fma(u64 x, u64 y, u64 z, bool negate_product, bool negate_addend, unsigned 
 	return multiply_add(p, q, unpack(z, size), size, mxcsr, flags);
 }
 
-struct fma_operation {
-	u8 x, y, z; /* operand numbers, from 0 */
-	u8 size, bytes;
-	bool negate_product, negate_even, negate_odd; /* negate the addend of even, odd elements */
-};
-
 /* Not inlined: 60 handlers share it. */
-static void
+void
 fma_soft(struct vcpu *cpu, const struct insn *in, const struct fma_operation *op)
 {
 	union lane s[3][2], r[2];

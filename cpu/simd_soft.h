@@ -69,4 +69,13 @@ soft_round(u64 sign, u128 significand, int exponent, struct format f, unsigned r
 	return sign_bit | ((field << f.fraction_bits) + kept);
 }
 
+struct fma_operation {
+	u8 x, y, z; /* operand numbers, from 0 */
+	u8 size, bytes;
+	bool negate_product, negate_even, negate_odd; /* negate the addend of even, odd elements */
+};
+
+/* An FMA instruction without the host's unit. */
+void fma_soft(struct vcpu *cpu, const struct insn *in, const struct fma_operation *op);
+
 #endif

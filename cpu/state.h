@@ -21,6 +21,7 @@ struct memory;
 struct ports;
 struct events;
 struct tlb_context;
+struct tlb_contexts;
 struct tlb_entry;
 struct jump_entry;
 struct block_cache;
@@ -205,6 +206,7 @@ struct vcpu {
 	u64 zero;
 	u64 rip_page; /* linear page of the executing block minus CS base: RIP = rip_page + insn offset in page */
 	struct segment seg[6];
+	u64 two_gib; /* constant 2^31: index of RIP-relative operands whose adjusted displacement does not fit 32 bits */
 
 	/* --- hot --- */
 	s64 left; /* instructions until the run loop must look again, as of the block's start */
@@ -213,6 +215,7 @@ struct vcpu {
 	u64 cc_x, cc_y;
 	u32 cc_op;
 	u32 exit_request; /* non-zero: leave the block after the present instruction */
+	const struct insn *link; /* the direct jump that left its block for want of a target, or NULL */
 	const struct insn *current; /* the instruction that a slow handler is executing, else NULL */
 	u64 rip; /* valid between blocks, and in slow handlers as the address of the instruction if END; else insn_rip() */
 	u64 next_rip; /* END instructions: where to go on; preset to the following instruction */
@@ -248,6 +251,13 @@ struct vcpu {
 	u32 smbase;
 	bool a20_blocked;
 
+	/* MONITOR's line, and what it held then (monitor.h) */
+	struct {
+		u64 physical;
+		u8 line[64];
+		bool armed, masked_interrupts;
+	} monitor;
+
 	/* MSRs by role; cpu/msr.def names each */
 	struct {
 		u64 star, lstar, cstar, fmask, kernel_gs_base;
@@ -273,7 +283,8 @@ struct vcpu {
 	struct events *events;
 	struct cpus *cpus; /* all processors and the machine they share */
 	const struct cpu_model *model; /* cpuid.h */
-	struct tlb_context *context;
+	struct tlb_contexts *contexts;
+	struct tlb_context *context; /* the present one */
 	struct block_cache *blocks;
 	unsigned index; /* 0..n-1; also the initial APIC id */
 	u64 seed; /* RDRAND, RDSEED stream */
@@ -284,7 +295,7 @@ struct vcpu {
 	} stats;
 	struct hooks *hooks; /* cpu/hooks.h; NULL when nobody listens */
 };
-_Static_assert(offsetof(struct vcpu, seg) + sizeof(struct segment) * 6 <= 256, "byte offsets fit a u8");
+_Static_assert(offsetof(struct vcpu, two_gib) + 8 <= 256, "byte offsets fit a u8");
 
 /* The status flags made real, with all other bits: the architectural RFLAGS. */
 u64 cpu_rflags(struct vcpu *cpu);

@@ -17,6 +17,64 @@ struct tlb_entry {
 	s64 addend; /* host address = linear + addend */
 };
 
+/* Where control goes for a RIP that indirect and cross-page branches have reached before, in this context. The target's block tells the mode. */
+struct jump_entry {
+	u64 rip; /* ~0 and the stub block when empty */
+	struct insn *target;
+};
+#define JUMP_PAGES 64 /* groups, by linear page */
+#define JUMP_SLOTS 32 /* entries of a group */
+
+static inline unsigned
+jump_index(u64 rip)
+{
+	return (unsigned)((rip >> 12 & (JUMP_PAGES - 1)) * JUMP_SLOTS + ((rip ^ rip >> 5) & (JUMP_SLOTS - 1)));
+}
+
+enum { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_KINDS };
+
+/* The translations of one address space as seen with one set of paging-mode bits. */
+struct tlb_context {
+	u64 eptp, mode; /* mode: CR0, CR4, EFER bits that translations depend on, and PKRU */
+	u16 vpid, pcid;
+	bool valid;
+	u64 large[2]; /* which 4 MiB and 1 GiB regions (number modulo 64) have entries that are pieces of larger pages */
+	u64 stamp;
+	struct tlb_entry entry[TLB_KINDS][TLB_SIZE];
+	u64 used[TLB_KINDS][TLB_SIZE / 64];
+	struct jump_entry jump[2][JUMP_PAGES * JUMP_SLOTS]; /* supervisor, user */
+	u64 jump_used[2];
+};
+#define TLB_CONTEXTS 16
+
+struct tlb_contexts {
+	struct tlb_context context[TLB_CONTEXTS];
+	u64 clock;
+};
+
+struct tlb_contexts *tlb_new(void);
+void tlb_free(struct tlb_contexts *t);
+
+static inline struct tlb_entry *
+tlb_at(struct tlb_entry *tlb, u64 linear)
+{
+	return (struct tlb_entry *)((char *)tlb + (linear >> 7 & ((u64)(TLB_SIZE - 1) << 5)));
+}
+
+/* Where an access goes. */
+struct tlb_target {
+	u8 *host;     /* of the byte; NULL: by physical address */
+	u64 physical; /* always valid */
+	bool special; /* the APIC-access page of VMX */
+};
+/* Translates, raising what must be raised, and remembers what may be remembered. */
+void tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *out);
+/* A page got its first decoded code: stores to it must be seen. All contexts. */
+void tlb_protect_code(struct vcpu *cpu, const u8 *host_page);
+
+/* Empties the jump caches: blocks are about to be freed. */
+void tlb_forget_jumps(struct vcpu *cpu);
+
 /* After MOV CR3, CR0/CR4/EFER paging bits, VM entry/exit, CPL or AC/SMAP changes: find (or make) the right context. Cheap when nothing changed. */
 void tlb_select(struct vcpu *cpu);
 
@@ -29,7 +87,7 @@ void tlb_flush_pcid_page(struct vcpu *cpu, u16 pcid, u64 linear); /* INVPCID 0 *
 void tlb_flush_vpid(struct vcpu *cpu, u16 vpid); /* INVVPID 1 and 3; VM entry/exit with VPID disabled: vpid 0 */
 void tlb_flush_vpid_page(struct vcpu *cpu, u16 vpid, u64 linear); /* INVVPID 0 */
 void tlb_flush_vpid_all(struct vcpu *cpu); /* INVVPID 2 */
-void tlb_flush_ept(struct vcpu *cpu, u64 ep4ta); /* INVEPT 1; ep4ta: EPTP bits 51:12 */
+void tlb_flush_ept(struct vcpu *cpu, u64 ep4ta); /* INVEPT 1; ep4ta: EPTP bits 51:12, as a number */
 void tlb_flush_ept_all(struct vcpu *cpu); /* INVEPT 2 */
 /* One guest-physical page changed rights in place and the processor itself knows (A/D write protection of PML and the like): present EP4TA. */
 void tlb_flush_guest_physical(struct vcpu *cpu, u64 guest_physical);

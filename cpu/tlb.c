@@ -1,0 +1,331 @@
+/*
+ * TLB contexts. Each is an address space (EP4TA, VPID, PCID) under one setting of the paging-mode bits; the least recently selected one makes room.
+ * Everything here is a function of guest state, so it is the same in every run.
+ *
+ * Large pages are cached in 4 KiB pieces. Flushing an address near which such pieces may be drops everything in the 2 MiB (4 MiB) or 1 GiB around it,
+ * which the manual allows.
+ */
+#include "cpu/tlb.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/memory.h"
+#include "cpu/block.h"
+#include "cpu/lapic.h"
+#include "cpu/paging.h"
+#include "vmx/intercept.h"
+
+#define NO_PAGE (~0ull)
+
+static void
+clear_jump_group(struct tlb_context *c, unsigned kind, unsigned group)
+{
+	for (unsigned n = 0; n < JUMP_SLOTS; n++)
+		c->jump[kind][group * JUMP_SLOTS + n] = (struct jump_entry){~0ull, block_stub.insn};
+}
+
+struct tlb_contexts *
+tlb_new(void)
+{
+	struct tlb_contexts *t = calloc(1, sizeof *t);
+	assert(t);
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+		memset(t->context[n].entry, 0xff, sizeof t->context[n].entry);
+		for (unsigned kind = 0; kind < 2; kind++)
+			for (unsigned group = 0; group < JUMP_PAGES; group++)
+				clear_jump_group(&t->context[n], kind, group);
+	}
+	return t;
+}
+
+void
+tlb_free(struct tlb_contexts *t)
+{
+	free(t);
+}
+
+static void
+clear_jumps(struct tlb_context *c)
+{
+	for (unsigned kind = 0; kind < 2; kind++) {
+		for (u64 used = c->jump_used[kind]; used; used &= used - 1)
+			clear_jump_group(c, kind, (unsigned)__builtin_ctzll(used));
+		c->jump_used[kind] = 0;
+	}
+}
+
+static void
+clear_context(struct vcpu *cpu, struct tlb_context *c)
+{
+	for (unsigned kind = 0; kind < TLB_KINDS; kind++)
+		for (unsigned w = 0; w < TLB_SIZE / 64; w++) {
+			for (u64 used = c->used[kind][w]; used; used &= used - 1)
+				memset(&c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)], 0xff, sizeof(struct tlb_entry));
+			c->used[kind][w] = 0;
+		}
+	clear_jumps(c);
+	c->large[0] = c->large[1] = 0;
+	cpu->stats.tlb_flushes++;
+}
+
+static u64
+mode_bits(const struct vcpu *cpu)
+{
+	u64 mode = (cpu->cr0 & (CR0_PG | CR0_WP)) |
+		   (cpu->cr4 & (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE)) | (cpu->efer & (EFER_NXE | EFER_LMA)) << 32;
+	if (cpu->cr4 & CR4_PKE)
+		mode ^= (u64)cpu->pkru << 32 ^ (u64)cpu->pkru >> 20 << 48;
+	return mode;
+}
+
+static void
+select_kind(struct vcpu *cpu)
+{
+	bool ac = cpu->cr4 & CR4_SMAP && cpu->rflags & FLAG_AC;
+	unsigned kind = cpu->cpl == 3 ? TLB_USER : ac ? TLB_SUPERVISOR_AC : TLB_SUPERVISOR;
+	cpu->tlb = cpu->context->entry[kind];
+	cpu->jumps = cpu->context->jump[kind == TLB_USER];
+}
+
+void
+tlb_select(struct vcpu *cpu)
+{
+	u64 mode = mode_bits(cpu), eptp = cpu->nonroot ? vmx_eptp(cpu) : 0;
+	u16 vpid = cpu->nonroot ? vmx_vpid(cpu) : 0, pcid = cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
+	struct tlb_context *c = cpu->context, *oldest;
+	if (c && c->valid && c->mode == mode && c->eptp == eptp && c->vpid == vpid && c->pcid == pcid) {
+		select_kind(cpu);
+		return;
+	}
+	oldest = cpu->contexts->context;
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+		c = &cpu->contexts->context[n];
+		if (c->valid && c->mode == mode && c->eptp == eptp && c->vpid == vpid && c->pcid == pcid)
+			goto found;
+		if (!c->valid ? oldest->valid : oldest->valid && c->stamp < oldest->stamp)
+			oldest = c;
+	}
+	c = oldest;
+	clear_context(cpu, c);
+	c->valid = true;
+	c->mode = mode;
+	c->eptp = eptp;
+	c->vpid = vpid;
+	c->pcid = pcid;
+found:
+	c->stamp = ++cpu->contexts->clock;
+	cpu->context = c;
+	select_kind(cpu);
+}
+
+/* --- filling --- */
+
+static bool
+is_local_apic_page(struct vcpu *cpu, u64 physical)
+{
+	return (physical & PAGE_MASK) == (cpu->msr.apic_base & PAGE_MASK) && cpu->lapic && lapic_enabled(cpu) && !lapic_x2apic(cpu);
+}
+
+void
+tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *out)
+{
+	struct translation t;
+	page_walk(cpu, linear, access, &t);
+	cpu->stats.tlb_fills++;
+	out->physical = t.physical;
+	out->host = NULL;
+	out->special = false;
+	if (cpu->nonroot && vmx_is_apic_access_page(cpu, t.physical)) {
+		out->special = true;
+		return;
+	}
+	if (is_local_apic_page(cpu, t.physical))
+		return;
+	bool write = access & ACCESS_WRITE;
+	u8 *page = memory_page(cpu->memory, t.physical & PAGE_MASK, write);
+	if (!page)
+		return;
+	s64 ram = memory_ram_offset(cpu->memory, t.physical & PAGE_MASK);
+	bool code = ram >= 0 && page == cpu->memory->ram + ram && cpu->memory->page_flags[(u64)ram / PAGE_SIZE] & MEMORY_CODE;
+	if (!(write && code))
+		out->host = page + (t.physical & 0xfff);
+	if (t.special)
+		return;
+	struct tlb_context *c = cpu->context;
+	struct tlb_entry *tlb = access & ACCESS_SYSTEM ? c->entry[TLB_SUPERVISOR] : cpu->tlb, *e = tlb_at(tlb, linear);
+	u64 tag = linear & PAGE_MASK;
+	s64 addend = (s64)((u64)(uintptr_t)page - tag);
+	if ((e->tag_r != tag && e->tag_w != tag && e->tag_x != tag) || e->addend != addend)
+		*e = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, addend};
+	if (access & ACCESS_FETCH) {
+		e->tag_x = tag;
+	} else {
+		e->tag_r = tag;
+		e->tag_w = t.write_ok && !code && (write || memory_page(cpu->memory, t.physical & PAGE_MASK, true)) ? tag : NO_PAGE;
+	}
+	unsigned kind = (unsigned)(tlb - c->entry[0]) / TLB_SIZE, index = (unsigned)(e - tlb);
+	c->used[kind][index / 64] |= BIT(index % 64);
+	if (t.page_shift > 12)
+		c->large[t.page_shift > 22] |= BIT(linear >> (t.page_shift > 22 ? 30 : 22) & 63);
+}
+
+void
+tlb_protect_code(struct vcpu *cpu, const u8 *host_page)
+{
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+		struct tlb_context *c = &cpu->contexts->context[n];
+		for (unsigned kind = 0; c->valid && kind < TLB_KINDS; kind++)
+			for (unsigned w = 0; w < TLB_SIZE / 64; w++)
+				for (u64 used = c->used[kind][w]; used; used &= used - 1) {
+					struct tlb_entry *e = &c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)];
+					if (e->tag_w != NO_PAGE && (u8 *)(uintptr_t)(e->tag_w + (u64)e->addend) == host_page)
+						e->tag_w = NO_PAGE;
+				}
+	}
+}
+
+/* --- flushing --- */
+
+static void
+flush_page_in(struct tlb_context *c, u64 linear)
+{
+	u64 page = linear & PAGE_MASK;
+	bool in_gib = c->large[1] & BIT(linear >> 30 & 63);
+	if (in_gib || c->large[0] & BIT(linear >> 22 & 63)) {
+		/* The page may be a piece of a larger one, whose other pieces must go too. */
+		unsigned shift = in_gib ? 30 : 22;
+		for (unsigned kind = 0; kind < TLB_KINDS; kind++)
+			for (unsigned w = 0; w < TLB_SIZE / 64; w++)
+				for (u64 used = c->used[kind][w]; used; used &= used - 1) {
+					struct tlb_entry *e = &c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)];
+					u64 tag = e->tag_r != NO_PAGE ? e->tag_r : e->tag_w != NO_PAGE ? e->tag_w : e->tag_x;
+					if (tag >> shift == page >> shift)
+						*e = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, 0};
+				}
+		clear_jumps(c);
+		return;
+	}
+	for (unsigned kind = 0; kind < TLB_KINDS; kind++)
+		*tlb_at(c->entry[kind], page) = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, 0};
+	unsigned group = page >> 12 & (JUMP_PAGES - 1);
+	for (unsigned kind = 0; kind < 2; kind++)
+		if (c->jump_used[kind] & BIT(group))
+			clear_jump_group(c, kind, group);
+}
+
+/* Applies `action` to every context that the conditions select; ~0 means "any". */
+#define ANY (~0ull)
+static void
+flush_where(struct vcpu *cpu, u64 ep4ta, u64 vpid, u64 pcid, u64 linear)
+{
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+		struct tlb_context *c = &cpu->contexts->context[n];
+		if (!c->valid || (ep4ta != ANY && c->eptp >> 12 != ep4ta) || (vpid != ANY && c->vpid != vpid) || (pcid != ANY && c->pcid != pcid))
+			continue;
+		if (linear == ANY)
+			clear_context(cpu, c);
+		else
+			flush_page_in(c, linear);
+	}
+}
+
+static u16
+present_vpid(const struct vcpu *cpu)
+{
+	return cpu->nonroot ? vmx_vpid(cpu) : 0;
+}
+
+static u16
+present_pcid(const struct vcpu *cpu)
+{
+	return cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
+}
+
+void
+tlb_flush_all(struct vcpu *cpu)
+{
+	flush_where(cpu, ANY, ANY, ANY, ANY);
+}
+
+void
+tlb_flush_current(struct vcpu *cpu, bool globals)
+{
+	flush_where(cpu, ANY, present_vpid(cpu), globals ? ANY : present_pcid(cpu), ANY);
+}
+
+void
+tlb_flush_page(struct vcpu *cpu, u64 linear)
+{
+	flush_where(cpu, ANY, present_vpid(cpu), ANY, linear);
+}
+
+void
+tlb_flush_pcid(struct vcpu *cpu, u16 pcid)
+{
+	flush_where(cpu, ANY, present_vpid(cpu), pcid, ANY);
+}
+
+void
+tlb_flush_pcid_page(struct vcpu *cpu, u16 pcid, u64 linear)
+{
+	flush_where(cpu, ANY, present_vpid(cpu), pcid, linear);
+}
+
+void
+tlb_flush_vpid(struct vcpu *cpu, u16 vpid)
+{
+	flush_where(cpu, ANY, vpid, ANY, ANY);
+}
+
+void
+tlb_flush_vpid_page(struct vcpu *cpu, u16 vpid, u64 linear)
+{
+	flush_where(cpu, ANY, vpid, ANY, linear);
+}
+
+void
+tlb_flush_vpid_all(struct vcpu *cpu)
+{
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
+		if (cpu->contexts->context[n].valid && cpu->contexts->context[n].vpid)
+			clear_context(cpu, &cpu->contexts->context[n]);
+}
+
+/* Contexts without EPT have eptp 0 and are not concerned. */
+void
+tlb_flush_ept(struct vcpu *cpu, u64 ep4ta)
+{
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+		struct tlb_context *c = &cpu->contexts->context[n];
+		if (c->valid && c->eptp && (c->eptp >> 12 & ~(~0ull << 40)) == ep4ta)
+			clear_context(cpu, c);
+	}
+}
+
+void
+tlb_flush_ept_all(struct vcpu *cpu)
+{
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
+		if (cpu->contexts->context[n].valid && cpu->contexts->context[n].eptp)
+			clear_context(cpu, &cpu->contexts->context[n]);
+}
+
+/* Combined translations are not indexed by guest-physical address: the whole EP4TA goes. */
+void
+tlb_flush_guest_physical(struct vcpu *cpu, u64 guest_physical)
+{
+	(void)guest_physical;
+	u64 eptp = cpu->nonroot ? vmx_eptp(cpu) : 0;
+	if (eptp)
+		tlb_flush_ept(cpu, eptp >> 12 & ~(~0ull << 40));
+	else
+		tlb_flush_all(cpu);
+}
+
+void
+tlb_forget_jumps(struct vcpu *cpu)
+{
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
+		clear_jumps(&cpu->contexts->context[n]);
+}
