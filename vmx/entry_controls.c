@@ -1,0 +1,186 @@
+/* SDM 3, "Checks on VMX Controls": VMfailValid(7). */
+#include "cpu/access.h"
+#include "vmx/check.h"
+
+#define VIRTUAL_TPR 0x80
+
+/* Allowed 0-settings in `low`, allowed 1-settings in `high`. */
+static bool
+settings_allowed(u32 value, u32 low, u64 high)
+{
+	return (value & low) == low && !(value & ~((u32)high | low));
+}
+
+/* A list of `count` entries of 16 bytes. */
+static bool
+list_address(const struct check *c, u64 address, u32 count)
+{
+	u64 last = address + 16ull * count - 1;
+	unsigned bits = c->cpu->model->physical_bits;
+
+	return !(address & 15) && last >= address && !(address >> bits) && !(last >> bits);
+}
+
+static bool
+eptp_list_valid(const struct check *c)
+{
+	if (!(c->v->vm_function_controls & VMX_MASK(VMFUNC, EPTP_SWITCHING)))
+		return true;
+	return SEC(ENABLE_EPT) && vmx_page_address(c->cpu, c->v->eptp_list_address);
+}
+
+/* "VM-Execution Control Fields" */
+static bool
+check_execution(struct check *c)
+{
+	const struct vmcs *v = c->v;
+	const u64 *allowed = c->vmx->cap.allowed;
+	const struct vcpu *cpu = c->cpu;
+
+	REQUIRE("VE-CTL-01", settings_allowed(c->pin, PIN_DEFAULT1, allowed[VMX_PIN]));
+	REQUIRE("VE-CTL-02", settings_allowed(c->proc, PROC_DEFAULT1_TRUE, allowed[VMX_PROC] | PROC_DEFAULT1));
+	REQUIRE("VE-CTL-03", settings_allowed(c->sec, 0, allowed[VMX_SEC]));
+	REQUIRE("VE-CTL-05", v->cr3_target_count <= CR3_TARGETS);
+	if (PROC(IO_BITMAPS)) {
+		REQUIRE("VE-CTL-06", vmx_page_address(cpu, v->io_bitmap_a));
+		REQUIRE("VE-CTL-06", vmx_page_address(cpu, v->io_bitmap_b));
+	}
+	if (PROC(MSR_BITMAPS))
+		REQUIRE("VE-CTL-07", vmx_page_address(cpu, v->msr_bitmap));
+	if (PROC(TPR_SHADOW)) {
+		REQUIRE("VE-CTL-08", vmx_page_address(cpu, v->virtual_apic_address));
+		if (!SEC(VIRTUAL_INTERRUPT_DELIVERY)) {
+			REQUIRE("VE-CTL-09", v->tpr_threshold >> 4 == 0);
+			if (!SEC(VIRTUALIZE_APIC_ACCESSES) && vmx_page_address(cpu, v->virtual_apic_address))
+				REQUIRE("VE-CTL-10",
+					(v->tpr_threshold & 15) <=
+						phys_read(c->cpu, v->virtual_apic_address + VIRTUAL_TPR, 1) >> 4);
+		}
+	} else {
+		REQUIRE("VE-CTL-11", !SEC(VIRTUALIZE_X2APIC_MODE));
+		REQUIRE("VE-CTL-11", !SEC(APIC_REGISTER_VIRTUALIZATION));
+		REQUIRE("VE-CTL-11", !SEC(VIRTUAL_INTERRUPT_DELIVERY));
+	}
+	REQUIRE("VE-CTL-12", PIN(NMI_EXITING) || !PIN(VIRTUAL_NMIS));
+	REQUIRE("VE-CTL-13", PIN(VIRTUAL_NMIS) || !PROC(NMI_WINDOW_EXITING));
+	if (SEC(VIRTUALIZE_APIC_ACCESSES))
+		REQUIRE("VE-CTL-14", vmx_page_address(cpu, v->apic_access_address));
+	REQUIRE("VE-CTL-15", !SEC(VIRTUALIZE_X2APIC_MODE) || !SEC(VIRTUALIZE_APIC_ACCESSES));
+	REQUIRE("VE-CTL-16", !SEC(VIRTUAL_INTERRUPT_DELIVERY) || PIN(EXTERNAL_INTERRUPT_EXITING));
+	if (PIN(POSTED_INTERRUPTS)) {
+		REQUIRE("VE-CTL-17", SEC(VIRTUAL_INTERRUPT_DELIVERY));
+		REQUIRE("VE-CTL-17", EXIT(ACKNOWLEDGE_INTERRUPT));
+		REQUIRE("VE-CTL-17", v->posted_interrupt_vector >> 8 == 0);
+		REQUIRE("VE-CTL-17", !(v->posted_interrupt_descriptor & 63));
+		REQUIRE("VE-CTL-17", !(v->posted_interrupt_descriptor >> cpu->model->physical_bits));
+	}
+	REQUIRE("VE-CTL-18", !SEC(ENABLE_VPID) || v->vpid != 0);
+	REQUIRE("VE-CTL-19", !SEC(ENABLE_EPT) || vmx_eptp_valid(cpu, v->eptp));
+	REQUIRE("VE-CTL-20", !SEC(UNRESTRICTED_GUEST) || SEC(ENABLE_EPT));
+	REQUIRE("VE-CTL-20", !SEC(MODE_BASED_EXECUTE) || SEC(ENABLE_EPT));
+	if (SEC(ENABLE_PML)) {
+		REQUIRE("VE-CTL-21", SEC(ENABLE_EPT));
+		REQUIRE("VE-CTL-21", vmx_page_address(cpu, v->pml_address));
+	}
+	if (SEC(VMCS_SHADOWING)) {
+		REQUIRE("VE-CTL-22", vmx_page_address(cpu, v->vmread_bitmap));
+		REQUIRE("VE-CTL-22", vmx_page_address(cpu, v->vmwrite_bitmap));
+	}
+	if (SEC(EPT_VIOLATION_VE))
+		REQUIRE("VE-CTL-23", vmx_page_address(cpu, v->ve_information_address));
+	if (SEC(ENABLE_VMFUNC)) {
+		REQUIRE("VE-CTL-24", !(v->vm_function_controls & ~allowed[VMX_VMFUNC]));
+		REQUIRE("VE-CTL-24", eptp_list_valid(c));
+	}
+	REQUIRE("VE-CTL-26", !SEC(TSC_SCALING) || v->tsc_multiplier != 0);
+	return true;
+}
+
+/* "VM-Exit Control Fields" */
+static bool
+check_exit(struct check *c)
+{
+	const struct vmcs *v = c->v;
+
+	REQUIRE("VE-EXC-01",
+		settings_allowed(c->exit, EXIT_DEFAULT1_TRUE, c->vmx->cap.allowed[VMX_EXIT] | EXIT_DEFAULT1));
+	REQUIRE("VE-EXC-03", PIN(PREEMPTION_TIMER) || !EXIT(SAVE_PREEMPTION_TIMER));
+	if (v->exit_msr_store_count)
+		REQUIRE("VE-EXC-04", list_address(c, v->exit_msr_store_address, v->exit_msr_store_count));
+	if (v->exit_msr_load_count)
+		REQUIRE("VE-EXC-05", list_address(c, v->exit_msr_load_address, v->exit_msr_load_count));
+	return true;
+}
+
+/* Exceptions that push an error code in protected mode. */
+static bool
+pushes_error(u8 vector)
+{
+	switch (vector) {
+	case VECTOR_DF:
+	case VECTOR_TS:
+	case VECTOR_NP:
+	case VECTOR_SS:
+	case VECTOR_GP:
+	case VECTOR_PF:
+	case VECTOR_AC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The instruction length of software interrupts and exceptions. */
+static bool
+length_allowed(const struct check *c)
+{
+	u32 length = c->v->entry_instruction_length;
+
+	return length <= 15 && (length != 0 || VMX_ALLOWED(&c->vmx->cap, MISC, INJECT_LENGTH_0));
+}
+
+/* "VM-Entry Control Fields", event injection */
+static bool
+check_injection(struct check *c)
+{
+	const struct vmcs *v = c->v;
+	u32 info = v->entry_interruption_info;
+	unsigned type = INFO_TYPE(info);
+	u8 vector = INFO_VECTOR(info);
+	bool protected_guest = !SEC(UNRESTRICTED_GUEST) || (v->guest_cr0 & CR0_PE);
+	bool error_code = info & INFO_ERROR_CODE;
+
+	REQUIRE("VE-INJ-01", type != 1);
+	REQUIRE("VE-INJ-01", type != EVENT_OTHER || VMX_ALLOWED(&c->vmx->cap, PROC, MONITOR_TRAP_FLAG));
+	REQUIRE("VE-INJ-02", type != EVENT_NMI || vector == VECTOR_NMI);
+	REQUIRE("VE-INJ-02", type != EVENT_HARDWARE_EXCEPTION || vector <= 31);
+	REQUIRE("VE-INJ-02", type != EVENT_OTHER || vector == 0);
+	REQUIRE("VE-INJ-03",
+		error_code == (protected_guest && type == EVENT_HARDWARE_EXCEPTION && pushes_error(vector)));
+	REQUIRE("VE-INJ-05", BITS(info, 30, 12) == 0);
+	REQUIRE("VE-INJ-06", !error_code || v->entry_error_code >> 16 == 0);
+	if (type >= EVENT_SOFTWARE_INTERRUPT && type <= EVENT_SOFTWARE_EXCEPTION)
+		REQUIRE("VE-INJ-07", length_allowed(c));
+	return true;
+}
+
+/* "VM-Entry Control Fields" */
+static bool
+check_entry(struct check *c)
+{
+	const struct vmcs *v = c->v;
+
+	REQUIRE("VE-ENT-01",
+		settings_allowed(c->entry, ENTRY_DEFAULT1_TRUE, c->vmx->cap.allowed[VMX_ENTRY] | ENTRY_DEFAULT1));
+	if (v->entry_msr_load_count)
+		REQUIRE("VE-ENT-02", list_address(c, v->entry_msr_load_address, v->entry_msr_load_count));
+	REQUIRE("VE-ENT-03", !ENTRY(ENTRY_TO_SMM));
+	REQUIRE("VE-ENT-03", !ENTRY(DEACTIVATE_DUAL_MONITOR));
+	return v->entry_interruption_info & INFO_VALID ? check_injection(c) : true;
+}
+
+bool
+check_controls(struct check *c)
+{
+	return check_execution(c) && check_exit(c) && check_entry(c);
+}
