@@ -12,7 +12,7 @@ struct state;
 #define HPET_BASE 0xfed00000ull
 #define HPET_HZ 100000000
 #define HPET_TIMERS 3
-/* Low half of the capabilities: vendor, legacy replacement, 64 bits, 3 timers, revision 1. The ACPI table repeats it. */
+/* Capabilities, low half: vendor, legacy replacement, 64 bits, 3 timers, revision 1. The ACPI table repeats it. */
 #define HPET_CAPABILITIES 0x8086a201u
 
 struct hpet;

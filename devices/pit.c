@@ -290,6 +290,7 @@ write_control(struct pit *pit, u8 value, u64 tick)
 		.bcd = value & 1,
 		.gate = c->gate,
 		.count = 1,
+		.next = 1,
 	};
 	if (c->mode >= 6)
 		c->mode -= 4;
@@ -434,7 +435,8 @@ pit_reset(struct pit *pit)
 {
 	/* The chip comes up undefined; no count written, and OUT low, is the quietest. */
 	for (unsigned i = 0; i < 3; i++)
-		pit->counter[i] = (struct i8254_counter){.access = 3, .gate = i != 2, .paused = i == 2, .count = 1};
+		pit->counter[i] =
+			(struct i8254_counter){.access = 3, .gate = i != 2, .paused = i == 2, .count = 1, .next = 1};
 	pit->speaker = false;
 	update(pit, ticks_now(pit->events, PIT_HZ));
 }
