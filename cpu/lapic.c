@@ -682,7 +682,9 @@ write_register(struct lapic *apic, unsigned reg, u32 value)
 	case REG_DIVIDE: write_divide(apic, value); return true;
 	case REG_ID:
 	case REG_VERSION:
+	case REG_APR:
 	case REG_PPR:
+	case REG_RRD:
 	case REG_CURRENT: return true; /* read-only */
 	default: return reg >= REG_ISR && reg < REG_ESR;
 	}

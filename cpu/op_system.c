@@ -44,7 +44,7 @@ write_cr0(struct vcpu *cpu, u64 value)
 	value = (value & (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)) | CR0_ET;
 	if ((value & CR0_PG && !(value & CR0_PE)) || (value & CR0_NW && !(value & CR0_CD)))
 		raise_gp(cpu, 0);
-	if (cpu->vmx && vmx_cr0_refused(cpu, value))
+	if (cpu->vmx && !cpu->in_smm && vmx_cr0_refused(cpu, value))
 		raise_gp(cpu, 0);
 	if (value & ~old & CR0_PG && efer & EFER_LME) {
 		if (!(cpu->cr4 & CR4_PAE) || cpu->seg[CS].access & SEG_L)
@@ -87,7 +87,7 @@ write_cr4(struct vcpu *cpu, u64 value)
 	u64 old = cpu->cr4, changed = value ^ old;
 	if (value & ~cr4_supported(cpu->model))
 		raise_gp(cpu, 0);
-	if (cpu->vmx && vmx_cr4_refused(cpu, value))
+	if (cpu->in_smm ? value & CR4_VMXE : cpu->vmx && vmx_cr4_refused(cpu, value))
 		raise_gp(cpu, 0);
 	if (cpu->efer & EFER_LMA && (!(value & CR4_PAE) || changed & CR4_LA57))
 		raise_gp(cpu, 0);
