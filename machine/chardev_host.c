@@ -262,26 +262,26 @@ open_file(struct chardev_host *h)
 {
 	h->must_write = true;
 	h->out = open(h->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	return h->out < 0 ? error_string("-serial file:%s: %s", h->path, strerror(errno)) : NULL;
+	return h->out < 0 ? error_string("file:%s: %s", h->path, strerror(errno)) : NULL;
 }
 
 static char *
-open_pty(struct chardev_host *h, unsigned number)
+open_pty(struct chardev_host *h, const char *name)
 {
 	struct termios raw;
 
 	h->out = h->in = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (h->out < 0 || grantpt(h->out) != 0 || unlockpt(h->out) != 0)
-		return error_string("-serial pty: %s", strerror(errno));
+		return error_string("pty: %s", strerror(errno));
 	/* Kept open, since a master without a slave reports the end of input. */
 	h->slave = open(ptsname(h->out), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (h->slave < 0)
-		return error_string("-serial pty: %s: %s", ptsname(h->out), strerror(errno));
+		return error_string("pty: %s: %s", ptsname(h->out), strerror(errno));
 	if (tcgetattr(h->slave, &raw) == 0) {
 		cfmakeraw(&raw);
 		tcsetattr(h->slave, TCSANOW, &raw);
 	}
-	fprintf(stderr, "nestbox: serial port %u is %s\n", number, ptsname(h->out));
+	fprintf(stderr, "nestbox: %s is %s\n", name, ptsname(h->out));
 	return NULL;
 }
 
@@ -309,12 +309,12 @@ open_unix(struct chardev_host *h)
 	int fd;
 
 	if (strlen(h->path) >= sizeof(address.sun_path))
-		return error_string("-serial unix:%s: path too long", h->path);
+		return error_string("unix:%s: path too long", h->path);
 	strcpy(address.sun_path, h->path);
 	remove_stale(&address);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, 1) != 0) {
-		char *error = error_string("-serial unix:%s: %s", h->path, strerror(errno));
+		char *error = error_string("unix:%s: %s", h->path, strerror(errno));
 
 		if (fd >= 0)
 			close(fd);
@@ -325,7 +325,7 @@ open_unix(struct chardev_host *h)
 }
 
 char *
-chardev_host_new(const struct config_serial *serial, unsigned number, struct input *input, struct chardev_host **out)
+chardev_host_new(const struct config_serial *serial, const char *name, struct input *input, struct chardev_host **out)
 {
 	struct chardev_host *h;
 	char *error = NULL;
@@ -357,7 +357,7 @@ chardev_host_new(const struct config_serial *serial, unsigned number, struct inp
 		error = open_file(h);
 		break;
 	case SERIAL_PTY:
-		error = open_pty(h, number);
+		error = open_pty(h, name);
 		break;
 	case SERIAL_UNIX:
 		error = open_unix(h);

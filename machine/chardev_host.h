@@ -13,10 +13,10 @@ struct config_serial;
 struct input;
 
 /*
- * Makes what `serial` asks for; `number` is for messages. Of kind "none", *out is NULL. Returns NULL, or an error
+ * Makes what `serial` asks for; `name` is for messages. Of kind "none", *out is NULL. Returns NULL, or an error
  * (heap). A terminal on standard input is in raw mode from now until the process exits.
  */
-char *chardev_host_new(const struct config_serial *serial, unsigned number, struct input *input,
+char *chardev_host_new(const struct config_serial *serial, const char *name, struct input *input,
 		       struct chardev_host **out);
 void chardev_host_free(struct chardev_host *h);
 /* The device's view; NULL for NULL. */

@@ -57,6 +57,7 @@ struct config {
 
 	/* devices and their host ends */
 	struct config_serial serial[CONFIG_SERIALS];
+	struct config_serial debugcon; /* ports 0xe9 and 0x402 */
 	struct config_netdev netdev[CONFIG_NETDEVS];
 	unsigned netdevs;
 	struct config_nic nic[CONFIG_NICS];

@@ -120,7 +120,7 @@ load_segment(struct loading *l, const struct segment_header *h)
 {
 	if (h->memory_size < h->file_size)
 		return error_string("%s: a segment is larger in the file than in memory", l->kernel.path);
-	if (!loader_usable(l->memory, h->physical, h->memory_size))
+	if (!loader_is_ram(l->memory, h->physical, h->memory_size))
 		return error_string("%s: a segment of %llu bytes at %#llx is outside the memory: more -m?",
 				    l->kernel.path, (unsigned long long)h->memory_size,
 				    (unsigned long long)h->physical);

@@ -67,7 +67,7 @@ load_flat(struct loading *l, size_t header, u64 *entry)
 	if (load_end < load || load_end - load > image->size - from)
 		return error_string("%s: multiboot header wants more than the file holds", image->path);
 	bss_end = MAX(bss_end, load_end);
-	if (!loader_usable(l->memory, load, bss_end - load))
+	if (!loader_is_ram(l->memory, load, bss_end - load))
 		return error_string("%s: %llu bytes at %#llx are outside the memory: more -m?", image->path,
 				    (unsigned long long)(bss_end - load), (unsigned long long)load);
 	dma_write(l->memory, load, image->data + from, load_end - load);

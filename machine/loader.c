@@ -103,11 +103,17 @@ read_image(struct image *image, const char *path)
 }
 
 bool
+loader_is_ram(const struct memory *m, u64 start, u64 size)
+{
+	return start <= m->low_size && size <= m->low_size - start;
+}
+
+bool
 loader_usable(const struct memory *m, u64 start, u64 size)
 {
-	if (start < LOW_END)
-		return size <= LOW_END - start && size <= m->low_size - MIN(start, m->low_size);
-	return start >= HIGH_START && start <= m->low_size && size <= m->low_size - start;
+	if (start < LOW_END && size > LOW_END - start)
+		return false;
+	return (start < LOW_END || start >= HIGH_START) && loader_is_ram(m, start, size);
 }
 
 void

@@ -42,7 +42,11 @@ char *elf_load(struct loading *l, u64 *entry);
 /* Offset of a valid multiboot header in the first 8 KiB. */
 bool multiboot_recognise(const struct image *image, size_t *header);
 
-/* True when [start, start + size) lies in RAM below the PCI hole, outside the areas that firmware keeps. */
+/*
+ * True when [start, start + size) lies in RAM below the PCI hole. Kernels may name any of it: linkers like to put ELF
+ * headers just below 1 MiB. The loader's own things go where `usable` says, outside the areas that firmware keeps.
+ */
+bool loader_is_ram(const struct memory *m, u64 start, u64 size);
 bool loader_usable(const struct memory *m, u64 start, u64 size);
 /* Writes zeros where there are none yet, so that untouched RAM stays so. */
 void loader_clear(struct memory *m, u64 start, u64 size);

@@ -1,8 +1,9 @@
 /*
  * Making a machine from its configuration, and running it to its end.
  *
- * What ends a run is noticed in devices, in events or (signals) outside of virtual time; all of it only sets a field and makes cpus_run()
- * return at the next boundary. The host's clock and signals are looked at when host input is polled.
+ * What ends a run is noticed in devices, in events or (signals) outside of virtual time; all of it only sets a field
+ * and makes cpus_run() return at the next boundary. The host's clock and signals are looked at when host input is
+ * polled.
  */
 #include "machine/machine.h"
 
@@ -255,9 +256,15 @@ make_host_ends(struct machine *machine, struct pc_sockets *sockets)
 		if (!machine->stats)
 			error = error_string("-stats %s: %s", config->stats, strerror(errno));
 	}
+	if (!error)
+		error = chardev_host_new(&config->debugcon, "debugcon", machine->input, &machine->debugcon);
+	sockets->debug = chardev_host_chardev(machine->debugcon);
 	/* Last: from here on, the terminal is raw. */
 	for (unsigned i = 0; i < CONFIG_SERIALS && !error; i++) {
-		error = chardev_host_new(&config->serial[i], i, machine->input, &machine->serial[i]);
+		char name[] = "serial0";
+
+		name[6] = (char)('0' + i);
+		error = chardev_host_new(&config->serial[i], name, machine->input, &machine->serial[i]);
 		sockets->serial[i] = chardev_host_chardev(machine->serial[i]);
 		if (machine->serial[i])
 			chardev_host_on_quit(machine->serial[i], quit, machine);
@@ -357,6 +364,7 @@ machine_free(struct machine *machine)
 		pc_free(machine->pc);
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
 		chardev_host_free(machine->serial[i]);
+	chardev_host_free(machine->debugcon);
 	for (unsigned i = 0; i < CONFIG_NETDEVS; i++)
 		if (machine->backend[i])
 			net_free(machine->backend[i]);
@@ -402,6 +410,8 @@ report(struct machine *machine)
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
 		if (machine->serial[i])
 			chardev_host_flush(machine->serial[i]);
+	if (machine->debugcon)
+		chardev_host_flush(machine->debugcon);
 	if (machine->config->hash)
 		print_hash(machine);
 	if (!out)

@@ -40,7 +40,7 @@ struct machine {
 	struct machine_control control;
 	struct boot_state boot;
 
-	struct chardev_host *serial[CONFIG_SERIALS];
+	struct chardev_host *serial[CONFIG_SERIALS], *debugcon;
 	struct packet_link link[CONFIG_NETDEVS];
 	struct net_backend *backend[CONFIG_NETDEVS];
 
@@ -67,7 +67,9 @@ int machine_run(struct machine *machine);
 void machine_state(struct machine *machine, struct state *s);
 u64 machine_hash(struct machine *machine);
 
-/* boot_state.c: processor 0 as the boot protocol wants it, all processors as firmware leaves them. After cpus_reset(). */
+/*
+ * boot_state.c: processor 0 as the boot protocol wants it, all processors as firmware leaves them. After cpus_reset().
+ */
 void machine_apply_boot_state(struct cpus *cpus, const struct boot_state *boot);
 /* stats.c */
 void machine_write_stats(struct machine *machine, FILE *out);

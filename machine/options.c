@@ -311,7 +311,7 @@ apply_device(struct parse *p, const char *value)
 }
 
 static char *
-apply_serial(struct parse *p, const char *value)
+parse_chardev(struct parse *p, const char *option, const char *value, struct config_serial *serial)
 {
 	static const struct {
 		const char *name;
@@ -320,26 +320,36 @@ apply_serial(struct parse *p, const char *value)
 		{"none", SERIAL_NONE}, {"stdio", SERIAL_STDIO}, {"mon:stdio", SERIAL_STDIO},
 		{"null", SERIAL_NULL}, {"pty", SERIAL_PTY},
 	};
-	struct config_serial *serial = &p->config->serial[p->serials];
 	const char *colon = strchr(value, ':');
 
-	p->default_serial = false;
-	if (p->serials == CONFIG_SERIALS)
-		return error_string("-serial: more than %d ports", CONFIG_SERIALS);
-	p->serials++;
 	for (unsigned i = 0; i < COUNT(kinds); i++)
 		if (!strcmp(value, kinds[i].name)) {
 			serial->kind = kinds[i].kind;
 			return NULL;
 		}
 	if (!colon || !colon[1] || (strncmp(value, "file:", 5) != 0 && strncmp(value, "unix:", 5) != 0))
-		return error_string("-serial: '%s' is none of stdio, none, null, file:PATH, pty, unix:PATH", value);
+		return error_string("%s: '%s' is none of stdio, none, null, file:PATH, pty, unix:PATH", option, value);
 	serial->kind = value[0] == 'f' ? SERIAL_FILE : SERIAL_UNIX;
 	serial->path = copy(p->config, colon + 1);
 	/* unix:PATH,server,nowait and unix:PATH,server=on,wait=off are what nestbox does anyway. */
 	if (serial->kind == SERIAL_UNIX)
 		serial->path[strcspn(serial->path, ",")] = 0;
 	return NULL;
+}
+
+static char *
+apply_serial(struct parse *p, const char *value)
+{
+	p->default_serial = false;
+	if (p->serials == CONFIG_SERIALS)
+		return error_string("-serial: more than %d ports", CONFIG_SERIALS);
+	return parse_chardev(p, "-serial", value, &p->config->serial[p->serials++]);
+}
+
+static char *
+apply_debugcon(struct parse *p, const char *value)
+{
+	return parse_chardev(p, "-debugcon", value, &p->config->debugcon);
 }
 
 static char *
@@ -614,6 +624,7 @@ static const struct option option[] = {
 
 	{"device", "NAME[,key=value]", DEVICES, "adds a device (-device help)", apply_device},
 	{"serial", "WHERE", DEVICES, "next serial port: stdio, none, null, file:PATH, pty, unix:PATH", apply_serial},
+	{"debugcon", "WHERE", DEVICES, "likewise, what is written to ports 0xe9 and 0x402", apply_debugcon},
 	{"nodefaults", NULL, DEVICES, "neither a serial port nor a network card unless asked for", apply_nodefaults},
 	{"nographic", NULL, DEVICES, "no display, first serial port on stdio: the default today", apply_nographic},
 	{"display", "none", DEVICES, "others are not there yet", apply_display},
@@ -830,6 +841,7 @@ static char *
 finish(struct parse *p)
 {
 	struct config *config = p->config;
+	unsigned stdio = 0;
 
 	if (p->default_nic && !config->nodefaults) {
 		char *error = apply_nic(p, "user");
@@ -853,9 +865,9 @@ finish(struct parse *p)
 						    nic->netdev_id);
 	}
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
-		for (unsigned j = 0; j < i; j++)
-			if (config->serial[i].kind == SERIAL_STDIO && config->serial[j].kind == SERIAL_STDIO)
-				return error_string("-serial: stdio is given twice");
+		stdio += config->serial[i].kind == SERIAL_STDIO;
+	if (stdio + (config->debugcon.kind == SERIAL_STDIO) > 1)
+		return error_string("-serial, -debugcon: stdio is taken twice");
 	if (config->expect && config->serial[0].kind == SERIAL_NONE)
 		return error_string("-expect: there is no first serial port");
 	if (!config->kernel && config->initrd)

@@ -37,7 +37,7 @@ static struct chardev_host *
 make(struct config_serial serial)
 {
 	struct chardev_host *h;
-	char *error = chardev_host_new(&serial, 0, input, &h);
+	char *error = chardev_host_new(&serial, "serial0", input, &h);
 
 	if (error)
 		fail_msg("%s", error);
@@ -96,7 +96,7 @@ a_file_that_cannot_be_made_is_an_error_that_names_it(void **state)
 {
 	struct config_serial serial = {SERIAL_FILE, "/no/such/dir/file"};
 	struct chardev_host *h;
-	char *error = chardev_host_new(&serial, 0, input, &h);
+	char *error = chardev_host_new(&serial, "serial0", input, &h);
 
 	(void)state;
 	assert_non_null(strstr(error, "/no/such/dir/file"));
@@ -189,7 +189,7 @@ a_socket_left_by_a_dead_run_is_replaced_but_a_file_is_not(void **state)
 
 	(void)state;
 	close(mkstemp(path));
-	error = chardev_host_new(&serial, 0, input, &h);
+	error = chardev_host_new(&serial, "serial0", input, &h);
 	assert_non_null(strstr(error, path));
 	free(error);
 	unlink(path);

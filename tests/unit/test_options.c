@@ -188,6 +188,8 @@ every_mistake_is_answered_by_one_line_that_names_it(void **state)
 		{"-kernel k -device isa-debug-exit,iobase=0xffff", "iobase"},
 		{"-kernel k -device isa-debug-exit -device isa-debug-exit", "twice"},
 		{"-kernel k -serial stdio -serial stdio", "stdio"},
+		{"-kernel k -debugcon stdio", "stdio"},
+		{"-kernel k -debugcon loud", "-debugcon: 'loud'"},
 		{"-kernel k -serial tcp::1", "tcp::1"},
 		{"-kernel k -serial file:", "file:"},
 		{"-kernel k -serial none -expect x", "-expect"},
