@@ -385,7 +385,7 @@ e1000_state(struct e1000 *e, struct state *s)
 	STATE(s, e->r);
 	STATE(s, e->packet_buffer);
 	STATE(s, e->io_address);
-	STATE(s, e->power_off);
+	e1000_flag_state(s, &e->power_off);
 	e1000_eeprom_state(e, s);
 	e1000_phy_state(e, s);
 	e1000_irq_state(e, s);

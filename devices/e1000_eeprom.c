@@ -190,10 +190,10 @@ e1000_eeprom_state(struct e1000 *e, struct state *s)
 	STATE(s, e->eeprom);
 	STATE(s, e->microwire.in);
 	STATE(s, e->microwire.in_count);
-	STATE(s, e->microwire.started);
-	STATE(s, e->microwire.reading);
-	STATE(s, e->microwire.write_enabled);
-	STATE(s, e->microwire.out);
+	e1000_flag_state(s, &e->microwire.started);
+	e1000_flag_state(s, &e->microwire.reading);
+	e1000_flag_state(s, &e->microwire.write_enabled);
+	e1000_flag_state(s, &e->microwire.out);
 	STATE(s, e->microwire.address);
 	STATE(s, e->microwire.out_count);
 	e->microwire.address %= EEPROM_WORDS; /* from a damaged file */

@@ -151,6 +151,16 @@ e1000_ns(struct e1000 *e, u64 ns)
 	return events_from_ns(e->events, ns);
 }
 
+/* A flag as state: a damaged file may hold anything, a bool may not. */
+static inline void
+e1000_flag_state(struct state *s, bool *flag)
+{
+	u8 byte = *flag;
+
+	STATE(s, byte);
+	*flag = byte != 0;
+}
+
 /* e1000.c */
 void e1000_reset_mac(struct e1000 *e);
 bool e1000_link_up(const struct e1000 *e);

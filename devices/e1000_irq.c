@@ -192,7 +192,7 @@ e1000_irq_reset(struct e1000 *e)
 void
 e1000_irq_state(struct e1000 *e, struct state *s)
 {
-	STATE(s, e->irq_level);
+	e1000_flag_state(s, &e->irq_level);
 	STATE(s, e->throttle_end);
 	state_event(s, e->events, &e->throttle);
 	state_event(s, e->events, &e->rx_delay);

@@ -257,8 +257,8 @@ e1000_phy_state(struct e1000 *e, struct state *s)
 	STATE(s, e->phy);
 	e->phy[PHY_PAGE_SELECT] &= writable[PHY_PAGE_SELECT]; /* from a damaged file */
 	STATE(s, e->phy_page);
-	STATE(s, e->phy_link);
-	STATE(s, e->phy_was_down);
-	STATE(s, e->link->up);
+	e1000_flag_state(s, &e->phy_link);
+	e1000_flag_state(s, &e->phy_was_down);
+	e1000_flag_state(s, &e->link->up);
 	state_event(s, e->events, &e->negotiated);
 }

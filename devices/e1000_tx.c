@@ -344,10 +344,10 @@ e1000_tx_state(struct e1000 *e, struct state *s)
 	STATE(s, p->segments);
 	STATE(s, p->vlan);
 	STATE(s, p->options);
-	STATE(s, p->started);
-	STATE(s, p->dropping);
-	STATE(s, p->segmenting);
-	STATE(s, p->vlan_insert);
+	e1000_flag_state(s, &p->started);
+	e1000_flag_state(s, &p->dropping);
+	e1000_flag_state(s, &p->segmenting);
+	e1000_flag_state(s, &p->vlan_insert);
 	STATE(s, p->header);
 	STATE(s, p->frame);
 	p->size = MIN(p->size, PACKET_MAX); /* from a damaged file */

@@ -60,7 +60,6 @@ struct user {
 	u32 queued;
 	u64 last_due;
 	struct event deliver, tick;
-	unsigned host_sockets;
 	struct pollfd *fds;
 	unsigned fd_count, fd_room;
 };
@@ -270,10 +269,10 @@ user_poll(void *opaque, u64 now)
 	int ready;
 
 	(void)now;
-	if (u->host_sockets == 0)
-		return;
 	u->fd_count = 0;
 	slirp_pollfds_fill(u->slirp, &timeout, add_fd, u);
+	if (u->fd_count == 0)
+		return; /* nothing of the real world: everything happens in user_transmit() and tick() */
 	ready = poll(u->fds, u->fd_count, 0);
 	slirp_pollfds_poll(u->slirp, ready < 0, fd_events, u);
 	arm_tick(u);
@@ -340,21 +339,12 @@ timer_mod(void *opaque, int64_t expire_ms, void *user)
 	event_arm(u->backend->events, &timer->event, now_of(u) + from_ns(u, (u64)ROUTER_INTERVAL_MS * NS_PER_MS));
 }
 
+/* user_poll() asks libslirp for its descriptors each time. */
 static void
-register_poll_fd(int fd, void *opaque)
+ignore_poll_fd(int fd, void *opaque)
 {
 	(void)fd;
-	((struct user *)opaque)->host_sockets++;
-}
-
-static void
-unregister_poll_fd(int fd, void *opaque)
-{
-	struct user *u = opaque;
-
-	/* libslirp also unregisters sockets that it never could open. */
-	if (fd >= 0 && u->host_sockets)
-		u->host_sockets--;
+	(void)opaque;
 }
 
 static void
@@ -370,8 +360,8 @@ static const SlirpCb callbacks = {
 	.timer_new = timer_new,
 	.timer_free = timer_free,
 	.timer_mod = timer_mod,
-	.register_poll_fd = register_poll_fd,
-	.unregister_poll_fd = unregister_poll_fd,
+	.register_poll_fd = ignore_poll_fd,
+	.unregister_poll_fd = ignore_poll_fd,
 	.notify = notify,
 };
 
