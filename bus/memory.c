@@ -258,6 +258,59 @@ piece_size(const struct memory_range *r, u64 physical, unsigned size)
 	return piece;
 }
 
+/* Constant sizes, so that the copy is one host instruction: page walks come through here. */
+static u64
+load(const u8 *host, unsigned size)
+{
+	u64 value = 0;
+
+	switch (size) {
+	case 1:
+		return *host;
+	case 2:
+		memcpy(&value, host, 2);
+		return value;
+	case 4:
+		memcpy(&value, host, 4);
+		return value;
+	case 8:
+		memcpy(&value, host, 8);
+		return value;
+	default:
+		memcpy(&value, host, size);
+		return value;
+	}
+}
+
+static void
+store(u8 *host, unsigned size, u64 value)
+{
+	switch (size) {
+	case 1:
+		*host = (u8)value;
+		break;
+	case 2:
+		memcpy(host, &value, 2);
+		break;
+	case 4:
+		memcpy(host, &value, 4);
+		break;
+	case 8:
+		memcpy(host, &value, 8);
+		break;
+	default:
+		memcpy(host, &value, size);
+		break;
+	}
+}
+
+/* RAM below 4 GiB with no range over it: most accesses by far. */
+static bool
+plain_low_ram(const struct memory *m, u64 physical, unsigned size)
+{
+	return physical < m->low_size && m->page_map[physical / PAGE_SIZE] == MAP_NONE && one_page(physical, size);
+}
+
 static u64
 ones(unsigned size)
 {
@@ -267,13 +320,14 @@ ones(unsigned size)
 u64
 memory_read(struct memory *m, u64 physical, unsigned size)
 {
-	const u8 *host = one_page(physical, size) ? host_bytes(m, physical, size, false) : NULL;
+	const u8 *host;
 	u64 value = 0;
 
-	if (likely(host)) {
-		memcpy(&value, host, size);
-		return value;
-	}
+	if (likely(plain_low_ram(m, physical, size)))
+		return load(m->ram + physical, size);
+	host = one_page(physical, size) ? host_bytes(m, physical, size, false) : NULL;
+	if (host)
+		return load(host, size);
 	for (unsigned at = 0; at < size;) {
 		const struct memory_range *r = find_range(m, physical + at);
 		unsigned piece = piece_size(r && r->ops ? r : NULL, physical + at, size - at);
@@ -298,7 +352,7 @@ memory_write(struct memory *m, u64 physical, unsigned size, u64 value)
 	u8 *host = one_page(physical, size) ? host_bytes(m, physical, size, true) : NULL;
 
 	if (likely(host)) {
-		memcpy(host, &value, size);
+		store(host, size, value);
 		return;
 	}
 	for (unsigned at = 0; at < size;) {
