@@ -118,7 +118,7 @@ sleep_now(struct acpi_pm *pm)
 		pm->control->suspend(pm->control->opaque, "ACPI S3");
 		break;
 	default:
-		log_warn("sleep type %u means nothing", (unsigned)CNT_SLEEP_TYPE(pm->pm1_control));
+		log_debug("sleep type %u means nothing", (unsigned)CNT_SLEEP_TYPE(pm->pm1_control));
 		break;
 	}
 }

@@ -171,7 +171,7 @@ random_number(u64 *seed)
 static inline void
 sweep_ports(struct fixture *f, u16 first, unsigned count, unsigned accesses)
 {
-	u64 seed = first + 1u;
+	u64 seed = f->now + first + 1u;
 
 	for (unsigned i = 0; i < accesses; i++) {
 		u16 port = (u16)(first + random_number(&seed) % count);
@@ -189,7 +189,7 @@ sweep_ports(struct fixture *f, u16 first, unsigned count, unsigned accesses)
 static inline void
 sweep_memory(struct fixture *f, u64 base, u64 size, unsigned accesses)
 {
-	u64 seed = base + 1;
+	u64 seed = f->now + base + 1;
 
 	for (unsigned i = 0; i < accesses; i++) {
 		unsigned bytes = 1u << random_number(&seed) % 4;
