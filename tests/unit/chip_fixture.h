@@ -167,7 +167,7 @@ random_number(u64 *seed)
 	return *seed >> 24;
 }
 
-/* Accesses of all kinds to ports first..first + count - 1 while time passes. Nothing may crash, nothing may run away. */
+/* Accesses of all kinds to `count` ports from `first` while time passes. Nothing may crash, nothing may run away. */
 static inline void
 sweep_ports(struct fixture *f, u16 first, unsigned count, unsigned accesses)
 {
