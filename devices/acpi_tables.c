@@ -398,7 +398,8 @@ dsdt(struct aml *a, const struct acpi_board *board)
 {
 	u32 at = begin(a, "DSDT", 2);
 
-	sleep_state(a, "\\_S3", ACPI_S3_TYPE);
+	if (board->s3)
+		sleep_state(a, "\\_S3", ACPI_S3_TYPE);
 	sleep_state(a, "\\_S5", ACPI_S5_TYPE);
 	aml_open_scope(a, "\\_SB");
 	aml_open_device(a, "PCI0");

@@ -16,7 +16,7 @@ struct tables {
 static int
 setup(void **state)
 {
-	static const struct acpi_board board = {.cpus = 3, .serial = {true, true}, .pci_start = 0xc0000000};
+	static const struct acpi_board board = {.cpus = 3, .serial = {true, true}, .s3 = true, .pci_start = 0xc0000000};
 	struct tables *t = calloc(1, sizeof(*t));
 
 	t->bytes = acpi_tables_build(&board, BASE, &t->size, &t->facs);
