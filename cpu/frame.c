@@ -5,6 +5,8 @@
  */
 #include "cpu/frame.h"
 
+#include <string.h>
+
 #include "cpu/access.h"
 #include "cpu/fault.h"
 #include "cpu/paging.h"
@@ -104,6 +106,8 @@ within_stack(const struct segment *ss, u64 at, unsigned size)
 {
 	u64 last = at + size - 1;
 
+	if (ss->access & SEG_UNUSABLE)
+		return false;
 	if ((ss->access & SEG_TYPE & 0xc) == 4) /* expand-down */
 		return at > ss->limit && last <= segment_stack_mask(ss);
 	return last <= ss->limit;
@@ -127,47 +131,62 @@ frame_check(struct vcpu *cpu, const struct frame *f)
 	}
 }
 
-static void
-frame_probe(struct vcpu *cpu, const struct frame *f)
+/* The frame lies in one piece: neither the stack pointer nor the linear address wraps. */
+static bool
+frame_whole(const struct frame *f, u64 lowest)
 {
 	unsigned bytes = f->size * f->count;
-	u64 top = (f->sp - 1) & frame_mask(f), lowest = frame_linear(f, frame_slot(f, f->count - 1));
-	bool whole = top >= bytes - 1 && (f->wide || lowest + bytes <= BIT(32));
 
-	if (f->inner && whole) {
+	return ((f->sp - 1) & frame_mask(f)) >= bytes - 1 && (f->wide || lowest + bytes <= BIT(32));
+}
+
+static void
+frame_write_items(struct vcpu *cpu, const struct frame *f)
+{
+	void (*probe)(struct vcpu *, u64, unsigned) = f->inner ? sys_probe_write : mem_probe_write;
+	void (*write)(struct vcpu *, u64, unsigned, u64) = f->inner ? sys_write : mem_write;
+
+	for (unsigned n = 0; n < f->count; n++)
+		probe(cpu, frame_linear(f, frame_slot(f, n)), f->size);
+	for (unsigned n = 0; n < f->count; n++)
+		write(cpu, frame_linear(f, frame_slot(f, n)), f->size, f->item[n]);
+}
+
+/* In one piece, for a supervisor: no alignment check. */
+static void
+frame_write_whole(struct vcpu *cpu, const struct frame *f, u64 lowest)
+{
+	unsigned bytes = f->size * f->count;
+	u8 image[FRAME_MAX * 8];
+
+	if (f->inner) {
 		sys_probe_write(cpu, lowest, bytes);
+		for (unsigned n = 0; n < f->count; n++)
+			sys_write(cpu, frame_linear(f, frame_slot(f, n)), f->size, f->item[n]);
 		return;
 	}
-	/* Item by item where the frame wraps, and where alignment may be checked. */
-	for (unsigned n = 0; n < f->count; n++) {
-		u64 linear = frame_linear(f, frame_slot(f, n));
-		if (f->inner)
-			sys_probe_write(cpu, linear, f->size);
-		else
-			mem_probe_write(cpu, linear, f->size);
-	}
+	for (unsigned n = 0; n < f->count; n++)
+		memcpy(image + bytes - (n + 1) * f->size, &f->item[n], f->size);
+	mem_write_bytes(cpu, lowest, image, bytes);
 }
 
 void
 frame_write(struct vcpu *cpu, struct frame *f)
 {
-	frame_probe(cpu, f);
-	for (unsigned n = 0; n < f->count; n++) {
-		u64 linear = frame_linear(f, frame_slot(f, n));
-		if (f->inner)
-			sys_write(cpu, linear, f->size, f->item[n]);
-		else
-			mem_write(cpu, linear, f->size, f->item[n]);
-	}
+	u64 lowest = frame_linear(f, frame_slot(f, f->count - 1));
+
+	if (frame_whole(f, lowest) && (f->inner || cpu->cpl < 3))
+		frame_write_whole(cpu, f, lowest);
+	else
+		frame_write_items(cpu, f);
 	f->sp = (f->sp & ~frame_mask(f)) | frame_slot(f, f->count - 1);
 }
 
 void
 frame_commit(struct vcpu *cpu, const struct frame *f)
 {
-	cpu->r[RSP] = f->wide ? f->sp : (u32)f->sp;
-	if (!f->wide && !(f->ss.access & SEG_DB) && !f->inner) /* 16-bit stack: the rest of RSP is not touched */
-		cpu->r[RSP] = f->sp;
+	/* On a 16-bit stack the rest of ESP stays. */
+	cpu->r[RSP] = f->wide || !(f->ss.access & SEG_DB) ? f->sp : (u32)f->sp;
 	if (f->inner)
 		cpu->seg[SS] = f->ss;
 }

@@ -254,6 +254,13 @@ tr_load(struct vcpu *cpu, u16 selector)
 }
 
 void
+cs_load(struct vcpu *cpu, u16 selector, const struct descriptor *d, unsigned cpl)
+{
+	segment_from_descriptor(&cpu->seg[CS], (u16)((selector & ~3u) | cpl), d);
+	cpu->cpl = (u8)cpl;
+}
+
+void
 code_target_check(struct vcpu *cpu, u64 low, u64 rip)
 {
 	if (descriptor_is_64bit(cpu, low)) {

@@ -156,6 +156,8 @@ bool descriptor_is_tss(const struct vcpu *cpu, u64 low, bool busy);
 void descriptor_set_busy(struct vcpu *cpu, u16 selector, struct descriptor *d, bool busy);
 /* May DS, ES, FS, GS be loaded with it (type and privilege)? */
 bool descriptor_loads_data(const struct vcpu *cpu, u16 selector, u64 low);
+/* CS and CPL; the selector's RPL becomes the CPL. */
+void cs_load(struct vcpu *cpu, u16 selector, const struct descriptor *d, unsigned cpl);
 /* #GP(0) unless code of segment descriptor `low` can be at `rip`: its limit, or canonical in 64-bit mode. */
 void code_target_check(struct vcpu *cpu, u64 low, u64 rip);
 
