@@ -121,8 +121,19 @@ target_write(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned 
 static void
 check_alignment(struct vcpu *cpu, u64 linear, unsigned size)
 {
-	if (unlikely(cpu->mode & MODE_AC) && size > 1 && linear & (MIN(size, 8) - 1))
+	bool armed = cpu->mode & MODE_CHECKED && cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC;
+	if (unlikely(armed) && size > 1 && linear & (MIN(size, 8) - 1))
 		raise_error(cpu, VECTOR_AC, 0);
+}
+
+/* MODE_CHECKED: alignment checking (CPL 3) or data breakpoints are armed. */
+static void
+check_access(struct vcpu *cpu, u64 linear, unsigned size, unsigned access)
+{
+	if (likely(!(cpu->mode & MODE_CHECKED)))
+		return;
+	check_alignment(cpu, linear, size);
+	cpu_data_breakpoints(cpu, linear, size, access & ACCESS_WRITE);
 }
 
 /* The next page's first byte, wrapping at 4 GiB outside 64-bit mode. */
@@ -188,7 +199,7 @@ write_slow(struct vcpu *cpu, u64 linear, unsigned size, u64 value, unsigned acce
 u64
 mem_read(struct vcpu *cpu, u64 linear, unsigned size)
 {
-	check_alignment(cpu, linear, size);
+	check_access(cpu, linear, size, ACCESS_READ);
 	struct tlb_entry *e = tlb_at(cpu->tlb, linear);
 	if (((linear + size - 1) & PAGE_MASK) == e->tag_r) {
 		u64 value = 0;
@@ -201,7 +212,7 @@ mem_read(struct vcpu *cpu, u64 linear, unsigned size)
 void
 mem_write(struct vcpu *cpu, u64 linear, unsigned size, u64 value)
 {
-	check_alignment(cpu, linear, size);
+	check_access(cpu, linear, size, ACCESS_WRITE);
 	struct tlb_entry *e = tlb_at(cpu->tlb, linear);
 	if (((linear + size - 1) & PAGE_MASK) == e->tag_w) {
 		memcpy((void *)(uintptr_t)(linear + (u64)e->addend), &value, size);
@@ -251,7 +262,7 @@ void
 mem_read_bytes(struct vcpu *cpu, u64 linear, void *data, unsigned size)
 {
 	struct tlb_entry *e = tlb_at(cpu->tlb, linear);
-	if (likely(!(cpu->mode & MODE_AC) && ((linear + size - 1) & PAGE_MASK) == e->tag_r && size <= PAGE_SIZE)) {
+	if (likely(!(cpu->mode & MODE_CHECKED) && ((linear + size - 1) & PAGE_MASK) == e->tag_r && size <= PAGE_SIZE)) {
 		memcpy(data, (const void *)(uintptr_t)(linear + (u64)e->addend), size);
 		return;
 	}
@@ -270,7 +281,7 @@ void
 mem_write_bytes(struct vcpu *cpu, u64 linear, const void *data, unsigned size)
 {
 	struct tlb_entry *e = tlb_at(cpu->tlb, linear);
-	if (likely(!(cpu->mode & MODE_AC) && ((linear + size - 1) & PAGE_MASK) == e->tag_w && size <= PAGE_SIZE)) {
+	if (likely(!(cpu->mode & MODE_CHECKED) && ((linear + size - 1) & PAGE_MASK) == e->tag_w && size <= PAGE_SIZE)) {
 		memcpy((void *)(uintptr_t)(linear + (u64)e->addend), data, size);
 		return;
 	}
@@ -291,7 +302,7 @@ mem_host_page(struct vcpu *cpu, u64 linear, unsigned access)
 {
 	struct tlb_entry *e = tlb_at(cpu->tlb, linear);
 	u64 tag = access & ACCESS_WRITE ? e->tag_w : e->tag_r;
-	if (cpu->mode & MODE_AC)
+	if (cpu->mode & MODE_CHECKED)
 		return NULL;
 	if (tag != (linear & PAGE_MASK)) {
 		struct tlb_target t;

@@ -26,7 +26,7 @@ enum mode_bits {
 	MODE_TS = BIT(8),
 	MODE_OSFXSR = BIT(9),
 	MODE_AVX = BIT(10), /* CR4.OSXSAVE and XCR0[2:1] = 3 */
-	MODE_AC = BIT(11),  /* alignment is checked */
+	MODE_CHECKED = BIT(11), /* every access is looked at: alignment checking or data breakpoints */
 };
 
 struct block {
@@ -69,6 +69,9 @@ void block_link(struct vcpu *cpu, const struct insn *link, const struct insn *to
 
 /* memory.code_written: bytes of a page with decoded code change. */
 void block_code_written(void *cpus, u64 physical, u64 size);
+
+/* Data breakpoints that an access hits become pending #DB traps. */
+void cpu_data_breakpoints(struct vcpu *cpu, u64 linear, unsigned size, bool write);
 
 /* fast.c: the fast form for the instruction in this mode, or NULL. May rewrite operands to suit it. */
 void fast_init(void);

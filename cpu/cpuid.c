@@ -1,11 +1,14 @@
 /*
  * CPU models and CPUID. SDM 2, "CPUID - CPU Identification".
  *
- * A model is its predecessor plus what it added, so the list below reads as history. Models are server parts of the names that QEMU uses, less
- * what is not modelled: AVX-512, TSX, MPX, performance counters (leaf 0Ah says version 0), power and thermal management, processor trace.
+ * A model is its predecessor plus what it added, so the list below reads as history. Models are server parts of the
+ * names that QEMU uses, less
+ * what is not modelled: AVX-512, TSX, MPX, performance counters (leaf 0Ah says version 0), power and thermal
+ * management, processor trace.
  * No model sets the hypervisor bit: there is nothing to tell the guest that it does not run on such a processor.
  *
- * Topology: one package, one thread per core. The TSC runs at the crystal's rate (leaf 15h: ratio 1), which is also the local APIC timer's.
+ * Topology: one package, one thread per core. The TSC runs at the crystal's rate (leaf 15h: ratio 1), which is also the
+ * local APIC timer's.
  */
 #include "cpu/cpuid.h"
 

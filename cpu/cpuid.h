@@ -34,7 +34,10 @@ cpu_has(const struct vcpu *cpu, enum cpu_feature feature)
 	return cpu->model->has[feature];
 }
 
-/* XCR0 bits, and where their components lie in the standard format of the XSAVE area. SDM 1, "XSAVE-Supported Features and State-Component Bitmaps". */
+/*
+ * XCR0 bits, and where their components lie in the standard format of the XSAVE area. SDM 1, "XSAVE-Supported Features
+ * and State-Component Bitmaps".
+ */
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)
 #define XCR0_AVX BIT(2)

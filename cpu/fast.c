@@ -90,6 +90,8 @@ fast_form(struct insn *in, u32 mode)
 		return NULL;
 	if (fast_is_direct_jump(in) && size == 1)
 		return NULL; /* 16-bit targets are cut */
+	if (in->op == INSN_XCHG_Zv_rAX && in->rd == RAX * 8)
+		return fast_nop;
 	if (!(in->ea & EA_MEM)) {
 		handler h = r->form[size][FORM_REG];
 		if (!h)
@@ -109,7 +111,8 @@ fast_form(struct insn *in, u32 mode)
 	enum fast_operand form = asize == 2 ? FORM_A32 : FORM_BD;
 	if (!r->form[size][form])
 		return NULL;
-	if (in->op != INSN_LEA && !add_segment_base(in, mode))
+	bool address_only = in->op == INSN_LEA || r->form[size][form] == fast_nop;
+	if (!address_only && !add_segment_base(in, mode))
 		return NULL;
 	if (asize == 3 && in->rx != ZERO_SLOT)
 		form = FORM_BX;

@@ -29,6 +29,7 @@ struct fast_pair {
 
 void fast_pair_add(handler first, const handler by_condition[16]);
 struct fast_row *fast_row(unsigned op);
+extern handler fast_nop; /* set by fast_move_register() */
 void fast_alu_register(void);
 void fast_move_register(void);
 void fast_jump_register(void);

@@ -5,6 +5,8 @@
 
 #define H(name) static hret name(HARGS)
 
+handler fast_nop;
+
 /* --- MOV --- */
 
 #define MOV_REGISTER(name, s)                                                                                                              \
@@ -248,6 +250,11 @@ BSWAP(2, __builtin_bswap32)
 BSWAP(3, __builtin_bswap64)
 
 
+H(nop)
+{
+	NEXT;
+}
+
 /* --- registration --- */
 
 #define PUT(op, s, f, h) fast_row(op)->form[s][f] = h
@@ -325,6 +332,15 @@ fast_move_register(void)
 	PUT(INSN_XCHG_Ev_Gv, 3, FORM_REG, xchg_rr3);
 	NEUTRAL(INSN_XCHG_Eb_Gb, ORDER_RD);
 	NEUTRAL(INSN_XCHG_Ev_Gv, ORDER_RD);
+	static const u16 nops[] = {INSN_NOP_Ev, INSN_NOP_1E_Ev, INSN_PREFETCH_Ev, INSN_PREFETCHW_Ev, INSN_LFENCE, INSN_MFENCE, INSN_SFENCE};
+	for (unsigned n = 0; n < COUNT(nops); n++) {
+		for (unsigned s = 1; s < 4; s++)
+			for (unsigned f = 0; f < FORMS; f++)
+				PUT(nops[n], s, f, nop);
+		NEUTRAL(nops[n], ORDER_RD);
+	}
+	fast_nop = nop;
+	NEUTRAL(INSN_XCHG_Zv_rAX, ORDER_RD);
 	PUT(INSN_BSWAP, 2, FORM_REG, bswap2);
 	PUT(INSN_BSWAP, 3, FORM_REG, bswap3);
 	NEUTRAL(INSN_BSWAP, ORDER_RD);

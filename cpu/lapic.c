@@ -1,11 +1,15 @@
 /*
- * Local APIC: registers, interrupt acceptance and priority, timer, IPIs. SDM 3, "Advanced Programmable Interrupt Controller (APIC)".
+ * Local APIC: registers, interrupt acceptance and priority, timer, IPIs. SDM 3, "Advanced Programmable Interrupt
+ * Controller (APIC)".
  *
- * The timer counts the core crystal clock of CPUID leaf 15h, which is the machine's clock. Its host event is armed only while an expiry can
+ * The timer counts the core crystal clock of CPUID leaf 15h, which is the machine's clock. Its host event is armed only
+ * while an expiry can
  * raise an interrupt; the count is computed when it is read.
- * Version 14h, 6 LVT entries. Choices where the manual leaves room: the APIC id cannot be written; lowest-priority messages go to the processor
+ * Version 14h, 6 LVT entries. Choices where the manual leaves room: the APIC id cannot be written; lowest-priority
+ * messages go to the processor
  * with the lowest PPR, and of several to the first; a delivery is complete at once (delivery status always 0).
- * Not modelled: CMCI, thermal and performance-counter interrupts (their LVT entries are stored), remote read, suppression of EOI broadcasts.
+ * Not modelled: CMCI, thermal and performance-counter interrupts (their LVT entries are stored), remote read,
+ * suppression of EOI broadcasts.
  */
 #include "cpu/lapic.h"
 

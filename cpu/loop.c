@@ -84,7 +84,7 @@ mode_of(const struct vcpu *cpu)
 	if (cpu->cr4 & CR4_OSXSAVE && (cpu->xcr0 & 6) == 6)
 		mode |= MODE_AVX;
 	if (cpu->cpl == 3 && cpu->cr0 & CR0_AM && cpu->rflags & FLAG_AC)
-		mode |= MODE_AC;
+		mode |= MODE_CHECKED;
 	return mode;
 }
 
@@ -104,7 +104,7 @@ cpu_mode_changed(struct vcpu *cpu)
 	cpu->long64 = cpu->efer & EFER_LMA && cpu->seg[CS].access & SEG_L;
 	cpu->mode = mode_of(cpu);
 	if (breakpoints_of_kind(cpu, 0xa))
-		cpu->mode |= MODE_AC;
+		cpu->mode |= MODE_CHECKED;
 	cpu->step = cpu->rflags & (FLAG_TF | FLAG_RF) || breakpoints_of_kind(cpu, 1) || (cpu->nonroot && vmx_steps(cpu));
 	cpu->link = NULL;
 	tlb_select(cpu);

@@ -5,7 +5,8 @@
 #include "cpu/state.h"
 
 /*
- * Was the armed line written since MONITOR (or is none armed)? Then MWAIT ends. To be asked at the start of every slice and after events ran.
+ * Was the armed line written since MONITOR (or is none armed)? Then MWAIT ends. To be asked at the start of every slice
+ * and after events ran.
  * cpu->monitor.masked_interrupts: an interrupt that RFLAGS.IF holds back wakes too (without being delivered).
  */
 bool monitor_triggered(struct vcpu *cpu);

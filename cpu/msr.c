@@ -1,9 +1,11 @@
 /*
  * RDMSR and WRMSR by the rows of msr.def. SDM 4, "Model-Specific Registers (MSRs)".
  *
- * Memory types (MTRRs, PAT) are checked and stored; nothing depends on them, since no cache is modelled. IA32_PRED_CMD and SPEC_CTRL
+ * Memory types (MTRRs, PAT) are checked and stored; nothing depends on them, since no cache is modelled. IA32_PRED_CMD
+ * and SPEC_CTRL
  * likewise: there is no speculation to control. IA32_DEBUGCTL.LBR is stored, no branch records are kept.
- * IA32_FEATURE_CONTROL comes out of RESET locked with VMX allowed, as firmware leaves it on every machine that offers VMX.
+ * IA32_FEATURE_CONTROL comes out of RESET locked with VMX allowed, as firmware leaves it on every machine that offers
+ * VMX.
  */
 #include "cpu/msr.h"
 

@@ -4,7 +4,10 @@
 
 #include "cpu/state.h"
 
-/* Architectural read/write without intercepts: false = #GP(0) (the caller raises it; an unknown MSR is logged once per address). */
+/*
+ * Architectural read/write without intercepts: false = #GP(0) (the caller raises it; an unknown MSR is logged once per
+ * address).
+ */
 bool msr_read(struct vcpu *cpu, u32 address, u64 *value);
 bool msr_write(struct vcpu *cpu, u32 address, u64 value);
 /* Debugger: name, or NULL; value without side effects. */
@@ -13,7 +16,8 @@ bool msr_peek(struct vcpu *cpu, u32 address, u64 *value);
 void msr_reset(struct vcpu *cpu, bool init);
 
 /*
- * Canonical for the widest linear address that the processor supports, whatever CR4.LA57 says: how WRMSR, WRFSBASE, descriptor-table bases and
+ * Canonical for the widest linear address that the processor supports, whatever CR4.LA57 says: how WRMSR, WRFSBASE,
+ * descriptor-table bases and
  * INVPCID are checked.
  */
 bool msr_canonical(const struct vcpu *cpu, u64 linear);

@@ -3,7 +3,7 @@
  *
  * The digits of a mnemonic say which operand (1 destination, 2 vvvv, 3 ModRM.rm) is x, y and z.
  *
- * Source: SDM 1, "Fused-Multiply-ADD (FMA) Extensions", with "FMA Instruction Operand Order and Arithmetic Behavior"; SDM 2, the instructions by name.
+ * Source: SDM 1, "Fused-Multiply-ADD (FMA) Extensions" and "FMA Instruction Operand Order and Arithmetic Behavior"; SDM 2, by name.
  */
 #include "cpu/simd_soft.h"
 

@@ -1,8 +1,9 @@
 /*
  * F16C: VCVTPH2PS, VCVTPS2PH, in integers on every host.
  *
- * Source: SDM 2, the instructions by name; SDM 1, "Half-Precision Floating-Point Conversion". To half precision MXCSR.FTZ is ignored and DAZ is not; from
- * half precision neither matters, and denormals are no exception.
+ * To half precision MXCSR.FTZ is ignored and DAZ is not; from half precision neither matters, and denormals are no exception.
+ *
+ * Source: SDM 2, the instructions by name; SDM 1, "Half-Precision Floating-Point Conversion".
  */
 #include "cpu/simd_soft.h"
 

@@ -1,5 +1,6 @@
 /*
- * IN, OUT, INS, OUTS. SDM 1, "Input/Output". A repeated string instruction does one element at a time and stays on itself, so that time, interrupts
+ * IN, OUT, INS, OUTS. SDM 1, "Input/Output". A repeated string instruction does one element at a time and stays on
+ * itself, so that time, interrupts
  * and faults come in between as they do on a processor.
  */
 #include "bus/ports.h"
@@ -116,7 +117,8 @@ repeated(const struct insn *insn)
 }
 
 /*
- * What a VM exit reports: the linear address before any segment check, since the exit comes before the fault of an unusable segment or a limit
+ * What a VM exit reports: the linear address before any segment check, since the exit comes before the fault of an
+ * unusable segment or a limit
  * (VMX.md PR-05).
  */
 static u64

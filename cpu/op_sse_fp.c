@@ -5,7 +5,6 @@
  * 12 fraction bits, on every host; denormal sources count as zeros and tiny results are zeros, as the manual says.
  *
  * Source: SDM 2, the instructions by name; SDM 1, "Floating-Point Exceptions".
- * Not modelled: which of several NaN operands an early stage of DPPS passes on is the host's choice by its operand order here.
  */
 #include "cpu/simd_fp.h"
 
@@ -144,35 +143,55 @@ lane_addsubpd(LANE_ARGS)
 }
 FP_HANDLER(addsubpd, 16, 8)
 
-/* Immediate: 7:4 which products enter the sum, 3:0 where it goes. */
-INLINE union lane
-lane_dpps(LANE_ARGS)
-{
-	for (unsigned n = 0; n < 4; n++)
-		if (!(imm >> (4 + n) & 1))
-			a.d[n] = b.d[n] = 0;
-	union lane p = lane_mulps(a, b, 16, 0);
-	union lane even = {.d = {p.d[0], p.d[2], 0, 0}}, odd = {.d = {p.d[1], p.d[3], 0, 0}};
-	union lane pairs = lane_addps(even, odd, 16, 0), second = {.d = {pairs.d[1], 0, 0, 0}};
-	u32 sum = lane_addss(pairs, second, 16, 0).d[0];
-	union lane r = lane_zero();
-	for (unsigned n = 0; n < 4; n++)
-		r.d[n] = imm >> n & 1 ? sum : 0;
-	return r;
-}
-FP_HANDLER(dpps, 16, 4)
+/*
+ * Dot products. Immediate: 7:4 which products enter the sum, 3:0 where it goes. Each stage's exceptions come before the next one's, so each
+ * stands between its own fp_begin and fp_end.
+ */
+#define STAGE(r, size, operation)                                                                                         \
+	fp_begin(cpu);                                                                                                    \
+	for (unsigned h = 0; h <= is_256(in); h++)                                                                        \
+		(r)[h] = operation;                                                                                       \
+	fp_end(cpu, r, size, (is_256(in) ? 32 : 16) / (size))
 
-INLINE union lane
-lane_dppd(LANE_ARGS)
+void
+op_dpps(HANDLER_ARGS)
 {
+	struct operands o;
+	unsigned imm = (u8)in->imm;
+	vec_operands(cpu, in, &o, 16);
+	union lane r[2] = {o.a0, o.a1}, second[2], *b = o.b;
+	for (unsigned h = 0; h < 2; h++)
+		for (unsigned n = 0; n < 4; n++)
+			if (!(imm >> (4 + n) & 1))
+				r[h].d[n] = b[h].d[n] = 0;
+	STAGE(r, 4, lane_mulps(r[h], b[h], 16, 0));
+	STAGE(r, 4, lane_addps(even_ps(r[h], lane_zero()), odd_ps(r[h], lane_zero()), 16, 0));
+	for (unsigned h = 0; h < 2; h++)
+		second[h] = (union lane){.d = {r[h].d[1], 0, 0, 0}}, r[h].d[1] = 0;
+	STAGE(r, 4, lane_addss(r[h], second[h], 16, 0));
+	for (unsigned h = 0; h < 2; h++)
+		for (unsigned n = 4; n-- > 0;)
+			r[h].d[n] = imm >> n & 1 ? r[h].d[0] : 0;
+	vec_commit(cpu, in, in->rd, r[0], r[1]);
+}
+
+void
+op_dppd(HANDLER_ARGS)
+{
+	struct operands o;
+	unsigned imm = (u8)in->imm;
+	vec_operands(cpu, in, &o, 16);
+	union lane r[2] = {o.a0, o.a1}, second[2], *b = o.b;
 	for (unsigned n = 0; n < 2; n++)
 		if (!(imm >> (4 + n) & 1))
-			a.q[n] = b.q[n] = 0;
-	union lane p = lane_mulpd(a, b, 16, 0), second = {.q = {p.q[1], 0}};
-	u64 sum = lane_addsd(p, second, 16, 0).q[0];
-	return (union lane){.q = {imm & 1 ? sum : 0, imm & 2 ? sum : 0}};
+			r[0].q[n] = b[0].q[n] = 0;
+	STAGE(r, 8, lane_mulpd(r[h], b[h], 16, 0));
+	second[0] = second[1] = (union lane){.q = {r[0].q[1], 0}};
+	r[0].q[1] = 0;
+	STAGE(r, 8, lane_addsd(r[h], second[h], 16, 0));
+	u64 sum = r[0].q[0];
+	vec_commit_128(cpu, in, in->rd, (union lane){.q = {imm & 1 ? sum : 0, imm & 2 ? sum : 0}});
 }
-FP_HANDLER(dppd, 16, 8)
 
 /* --- compare --- */
 

@@ -195,7 +195,8 @@ op_movnti(HANDLER_ARGS)
 }
 
 /*
- * MASKMOVDQU, MASKMOVQ: bytes whose mask byte has its sign bit set go to DS:rDI (the segment can be overridden). All are probed before one is written.
+ * MASKMOVDQU, MASKMOVQ: bytes whose mask byte has its sign bit set go to DS:rDI (the segment can be overridden). All are probed before one is
+ * written.
  */
 static void
 masked_store(struct vcpu *cpu, const struct insn *in, const u8 *data, const u8 *mask, unsigned bytes)

@@ -1,5 +1,6 @@
 /*
- * System instructions: control and debug registers, descriptor-table registers, translation caches, MSRs, processor control. SDM 2, SDM 3
+ * System instructions: control and debug registers, descriptor-table registers, translation caches, MSRs, processor
+ * control. SDM 2, SDM 3
  * "System Architecture Overview".
  *
  * Order within each: faults that precede VM exits (VMX.md 4.1), the intercept, the other faults, the effect.
@@ -483,7 +484,8 @@ op_monitor(struct vcpu *cpu, const struct insn *in)
 }
 
 /*
- * Wake-up by a store is seen by comparing the line with what it held at MONITOR, at the boundaries where the run loop asks: a store that leaves
+ * Wake-up by a store is seen by comparing the line with what it held at MONITOR, at the boundaries where the run loop
+ * asks: a store that leaves
  * the line as it was does not wake, which no waiting loop can tell, since it re-reads the value.
  */
 bool

@@ -138,17 +138,43 @@ vec_operands(struct vcpu *cpu, const struct insn *in, struct operands *o, unsign
 	o->a1 = bytes == 16 && is_256(in) ? lane_get(cpu, a, 1) : lane_zero();
 }
 
-/* shift: by how many bits of the immediate the upper lane is further on. */
+INLINE union lane
+lane_load(const u8 *from)
+{
+	union lane r;
+	memcpy(&r, from, 16);
+	return r;
+}
+
+INLINE void
+lane_store(u8 *to, union lane value)
+{
+	memcpy(to, &value, 16);
+}
+
+/*
+ * The handler works in place, a lane at a time: the lanes do not see each other. `b` may be the destination too.
+ * shift: by how many bits of the immediate the upper lane is further on.
+ */
 #define VEC_BINARY_SHIFTED(name, shift)                                                                                   \
 	INLINE union lane lane_##name(LANE_ARGS);                                                                         \
 	void op_##name(HANDLER_ARGS)                                                                                      \
 	{                                                                                                                 \
-		struct operands o;                                                                                        \
-		vec_operands(cpu, in, &o, 16);                                                                            \
-		o.a0 = lane_##name(o.a0, o.b[0], 16, (u8)in->imm);                                                        \
+		u8 memory[32];                                                                                            \
+		const u8 *b = cpu->vec[in->rs & 15].b;                                                                    \
+		if (insn_is_mem(in)) {                                                                                    \
+			vec_rm_read(cpu, in, memory, is_256(in) ? 32 : 16, !is_vex(in));                                  \
+			b = memory;                                                                                       \
+		}                                                                                                         \
+		u8 *d = cpu->vec[in->rd & 15].b;                                                                          \
+		const u8 *a = is_vex(in) ? cpu->vec[in->rv & 15].b : d;                                                   \
+		lane_store(d, lane_##name(lane_load(a), lane_load(b), 16, (u8)in->imm));                                  \
+		if (!is_vex(in))                                                                                          \
+			return;                                                                                           \
 		if (is_256(in))                                                                                           \
-			o.a1 = lane_##name(o.a1, o.b[1], 16, (u8)in->imm >> (shift));                                     \
-		vec_commit(cpu, in, in->rd, o.a0, o.a1);                                                                  \
+			lane_store(d + 16, lane_##name(lane_load(a + 16), lane_load(b + 16), 16, (u8)in->imm >> (shift))); \
+		else                                                                                                      \
+			memset(d + 16, 0, 16);                                                                            \
 	}                                                                                                                 \
 	INLINE union lane lane_##name(LANE_ARGS)
 #define VEC_BINARY(name) VEC_BINARY_SHIFTED(name, 0)
@@ -156,24 +182,29 @@ vec_operands(struct vcpu *cpu, const struct insn *in, struct operands *o, unsign
 /* Shifts: the count is the low quadword of one 128-bit operand for both lanes, or an immediate; then ModRM.rm is shifted into vvvv or itself. */
 #define VEC_SHIFT(name)                                                                                                   \
 	INLINE union lane lane_##name(LANE_ARGS);                                                                         \
+	static void shift_##name(const struct insn *in, u8 *d, const u8 *a, union lane count)                             \
+	{                                                                                                                 \
+		lane_store(d, lane_##name(lane_load(a), count, 16, 0));                                                   \
+		if (!is_vex(in))                                                                                          \
+			return;                                                                                           \
+		if (is_256(in))                                                                                           \
+			lane_store(d + 16, lane_##name(lane_load(a + 16), count, 16, 0));                                 \
+		else                                                                                                      \
+			memset(d + 16, 0, 16);                                                                            \
+	}                                                                                                                 \
 	void op_##name(HANDLER_ARGS)                                                                                      \
 	{                                                                                                                 \
-		union lane count, a1 = lane_zero();                                                                       \
-		unsigned a = is_vex(in) ? in->rv : in->rd;                                                                \
+		union lane count;                                                                                         \
 		if (insn_is_mem(in))                                                                                      \
 			vec_rm_read(cpu, in, &count, 16, !is_vex(in));                                                    \
 		else                                                                                                      \
 			count = lane_get(cpu, in->rs, 0);                                                                 \
-		if (is_256(in))                                                                                           \
-			a1 = lane_##name(lane_get(cpu, a, 1), count, 16, 0);                                              \
-		vec_commit(cpu, in, in->rd, lane_##name(lane_get(cpu, a, 0), count, 16, 0), a1);                          \
+		shift_##name(in, cpu->vec[in->rd & 15].b, cpu->vec[(is_vex(in) ? in->rv : in->rd) & 15].b, count);        \
 	}                                                                                                                 \
 	void op_##name##_imm(HANDLER_ARGS)                                                                                \
 	{                                                                                                                 \
-		union lane count = {.q = {(u8)in->imm, 0}}, a1 = lane_zero();                                             \
-		if (is_256(in))                                                                                           \
-			a1 = lane_##name(lane_get(cpu, in->rs, 1), count, 16, 0);                                         \
-		vec_commit(cpu, in, is_vex(in) ? in->rv : in->rs, lane_##name(lane_get(cpu, in->rs, 0), count, 16, 0), a1); \
+		union lane count = {.q = {(u8)in->imm, 0}};                                                               \
+		shift_##name(in, cpu->vec[(is_vex(in) ? in->rv : in->rs) & 15].b, cpu->vec[in->rs & 15].b, count);        \
 	}                                                                                                                 \
 	INLINE union lane lane_##name(LANE_ARGS)
 
@@ -187,7 +218,10 @@ mmx_check(struct vcpu *cpu)
 		x87_pending_exception(cpu);
 }
 
-/* Every MMX instruction but EMMS makes all x87 registers valid, and TOP 0: SDM 1, "Effect of MMX, x87 FPU, FXSAVE, and FXRSTOR Instructions on the x87 FPU Tag Word". */
+/*
+ * Every MMX instruction but EMMS makes all x87 registers valid, and TOP 0:
+ * SDM 1, "Effect of MMX, x87 FPU, FXSAVE, and FXRSTOR Instructions on the x87 FPU Tag Word".
+ */
 INLINE void
 mmx_enter(struct vcpu *cpu)
 {

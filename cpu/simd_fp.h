@@ -2,11 +2,13 @@
  * Floating point of vector instructions on the host's own unit.
  *
  * Between fp_begin() and fp_end() the host's MXCSR has the guest's rounding, DAZ and FTZ, and all exceptions masked; the operations in
- * between are asm volatile, so the compiler keeps them there. fp_end() adds the new flags to the guest's MXCSR, or raises #XM (or #UD, if the operating
- * system does not ask for #XM) when one is unmasked; results are stored only after it.
+ * between are asm volatile, so the compiler keeps them there. fp_end() adds the new flags to the guest's MXCSR, or raises #XM (or #UD, if the
+ * operating system does not ask for #XM) when one is unmasked; results are stored only after it.
  *
  * Flags are sticky in the host as in the guest: while all exceptions are masked, the host keeps the guest's flags from one instruction to the
  * next, and MXCSR is not loaded at all. That harms nobody, because nestbox itself uses no floating point that looks at flags.
+ *
+ * Not modelled: after an unmasked overflow or underflow, PE says whether the masked result would be inexact, not the one of unbounded exponent.
  *
  * Source: SDM 1, "SIMD Floating-Point Exceptions" and "SIMD Floating-Point Exception Priority".
  */

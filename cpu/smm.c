@@ -1,12 +1,16 @@
 /*
  * System-management mode. SDM 3, "System Management Mode".
  *
- * The 64-bit state-save map is the one of AMD64 Architecture Programmer's Manual 2, "SMM State-Save Area": it documents the hidden parts of the
- * segment registers, and its revision, 20064h, is the one that the firmware for this board knows. SMBASE relocation is there, I/O
+ * The 64-bit state-save map is the one of AMD64 Architecture Programmer's Manual 2, "SMM State-Save Area": it documents
+ * the hidden parts of the
+ * segment registers, and its revision, 20064h, is the one that the firmware for this board knows. SMBASE relocation is
+ * there, I/O
  * instruction restart is not.
  *
- * An SMI in VMX operation gets the default treatment: being in non-root operation, CR4.VMXE and the PDPTEs are kept inside the processor
- * (struct vcpu's smm), SMM runs outside VMX operation, RSM brings them back (VMX.md SMM-01, SMM-02). No dual-monitor treatment.
+ * An SMI in VMX operation gets the default treatment: being in non-root operation, CR4.VMXE and the PDPTEs are kept
+ * inside the processor
+ * (struct vcpu's smm), SMM runs outside VMX operation, RSM brings them back (VMX.md SMM-01, SMM-02). No dual-monitor
+ * treatment.
  * That SMRAM is hidden outside SMM is the chipset's business, and not modelled there.
  */
 #include "cpu/smm.h"

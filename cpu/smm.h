@@ -4,7 +4,10 @@
 
 #include "cpu/state.h"
 
-/* Takes an SMI at an instruction boundary (cpu->rip is real): saves the state in SMRAM and goes to SMBASE + 8000h. Wakes from HLT and MWAIT. */
+/*
+ * Takes an SMI at an instruction boundary (cpu->rip is real): saves the state in SMRAM and goes to SMBASE + 8000h.
+ * Wakes from HLT and MWAIT.
+ */
 void smm_enter(struct vcpu *cpu);
 
 #endif

@@ -249,6 +249,11 @@ struct vcpu {
 	bool nmi_blocked; /* between NMI delivery and IRET (or virtual NMI blocking in non-root with virtual NMIs) */
 	bool in_smm;
 	u32 smbase;
+	struct {
+		bool nonroot, vmxe, nmi_blocked;
+		u8 shadow;
+		u64 pdpte[4];
+	} smm; /* what an SMI saves inside the processor (smm.c) */
 	bool a20_blocked;
 
 	/* MONITOR's line, and what it held then (monitor.h) */

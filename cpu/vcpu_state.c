@@ -1,0 +1,115 @@
+/* The processors' part of the machine's state. Lazy flags are made real first, so that the hash depends on architecture only. */
+#include "base/snapshot.h"
+#include "cpu/flags.h"
+#include "cpu/lapic.h"
+#include "cpu/tlb.h"
+#include "cpu/vcpu.h"
+#include "vmx/intercept.h"
+
+static void
+segment_state(struct segment *seg, struct state *s)
+{
+	STATE(s, seg->base);
+	STATE(s, seg->limit);
+	STATE(s, seg->selector);
+	STATE(s, seg->access);
+}
+
+static void
+x87_state(struct x87 *x, struct state *s)
+{
+	for (unsigned n = 0; n < 8; n++) {
+		STATE(s, x->r[n].significand);
+		STATE(s, x->r[n].sign_exponent);
+	}
+	STATE(s, x->control);
+	STATE(s, x->status);
+	STATE(s, x->empty);
+	STATE(s, x->opcode);
+	STATE(s, x->ip);
+	STATE(s, x->dp);
+	STATE(s, x->cs);
+	STATE(s, x->ds);
+}
+
+static void
+event_info_state(struct event_info *e, struct state *s)
+{
+	STATE(s, e->vector);
+	STATE(s, e->type);
+	STATE(s, e->has_error);
+	STATE(s, e->error);
+	STATE(s, e->insn_len);
+	STATE(s, e->cr2);
+}
+
+static void
+vcpu_state(struct vcpu *cpu, struct state *s)
+{
+	u64 rflags = cpu_rflags(cpu), time = cpu_time(cpu), icount = cpu_icount(cpu);
+	state_section(s, "cpu", 1);
+	STATE(s, cpu->r);
+	STATE(s, cpu->rip);
+	STATE(s, rflags);
+	STATE(s, time);
+	STATE(s, icount);
+	for (unsigned n = 0; n < 6; n++)
+		segment_state(&cpu->seg[n], s);
+	segment_state(&cpu->ldtr, s);
+	segment_state(&cpu->tr, s);
+	STATE(s, cpu->gdtr.base);
+	STATE(s, cpu->gdtr.limit);
+	STATE(s, cpu->idtr.base);
+	STATE(s, cpu->idtr.limit);
+	STATE(s, cpu->cr0);
+	STATE(s, cpu->cr2);
+	STATE(s, cpu->cr3);
+	STATE(s, cpu->cr4);
+	STATE(s, cpu->xcr0);
+	STATE(s, cpu->efer);
+	STATE(s, cpu->pdpte);
+	STATE(s, cpu->dr);
+	STATE(s, cpu->mxcsr);
+	STATE(s, cpu->pkru);
+	STATE(s, cpu->vec);
+	x87_state(&cpu->x87, s);
+	STATE(s, cpu->cpl);
+	STATE(s, cpu->nonroot);
+	STATE(s, cpu->shadow);
+	STATE(s, cpu->pending);
+	STATE(s, cpu->activity);
+	STATE(s, cpu->pending_db);
+	STATE(s, cpu->nmi_blocked);
+	STATE(s, cpu->in_smm);
+	STATE(s, cpu->smbase);
+	STATE(s, cpu->a20_blocked);
+	STATE(s, cpu->msr);
+	STATE(s, cpu->monitor.armed);
+	STATE(s, cpu->monitor.masked_interrupts);
+	STATE(s, cpu->monitor.physical);
+	STATE(s, cpu->monitor.line);
+	event_info_state(&cpu->delivering, s);
+	STATE(s, cpu->is_delivering);
+	STATE(s, cpu->seed);
+	STATE(s, cpu->intr_line);
+	if (state_mode(s) == STATE_LOAD) {
+		cpu_set_rflags(cpu, rflags);
+		cpu->left = 0;
+		cpu->time_end = time;
+		cpu->icount_end = icount;
+		tlb_flush_all(cpu);
+		cpu_mode_changed(cpu);
+	}
+	lapic_state(cpu->lapic, s);
+	if (cpu->vmx)
+		vmx_state(cpu->vmx, s);
+}
+
+void
+cpus_state(struct cpus *cpus, struct state *s)
+{
+	state_section(s, "cpus", 1);
+	STATE(s, cpus->now);
+	for (unsigned n = 0; n < cpus->count; n++)
+		vcpu_state(cpus->cpu[n], s);
+}
