@@ -47,6 +47,9 @@ account(struct acpi_pm *pm)
 {
 	u64 now = timer_now(pm);
 
+	/* Processors take turns in a slice of time: the next one may look from a little earlier. */
+	if (now <= pm->seen)
+		return;
 	if (now / TIMER_HALF != pm->seen / TIMER_HALF)
 		pm->pm1_status |= STS_TIMER;
 	pm->seen = now;

@@ -110,6 +110,9 @@ advance(struct hpet_timer *t, u64 now)
 {
 	u64 d = distance(t), gone = now - t->seen;
 
+	/* Processors take turns in a slice of time: the next one may look from a little earlier. */
+	if ((s64)gone <= 0)
+		return false;
 	t->seen = now;
 	if (d == 0 || gone < d)
 		return false;

@@ -93,6 +93,20 @@ the_timer_status_shows_without_interrupt(void **state)
 }
 
 static void
+a_look_from_a_little_earlier_is_no_overflow(void **state)
+{
+	struct board *b = *state;
+
+	run_ns(b->f, 2343485100); /* just behind the change */
+	assert_int_equal(get(b, 0, 2), 1);
+	put(b, 0, 2, 1);
+	b->f->now -= 10000;
+	assert_int_equal(get(b, 0, 2), 0);
+	b->f->now += 20000;
+	assert_int_equal(get(b, 0, 2), 0);
+}
+
+static void
 acpi_mode_is_entered_and_left_by_smi_command(void **state)
 {
 	struct board *b = *state;
@@ -191,6 +205,7 @@ main(void)
 		TEST(the_timer_runs_at_3_58_mhz),
 		TEST(the_timer_interrupts_when_its_top_bit_changes),
 		TEST(the_timer_status_shows_without_interrupt),
+		TEST(a_look_from_a_little_earlier_is_no_overflow),
 		TEST(acpi_mode_is_entered_and_left_by_smi_command),
 		TEST(the_power_button_raises_sci),
 		TEST(s5_powers_off),

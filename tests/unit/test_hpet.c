@@ -215,6 +215,25 @@ disabled_timers_cost_nothing(void **state)
 	assert_true(events_next(b->f->events) == UINT64_MAX);
 }
 
+/* With several processors the next one's slice begins where the last one's began. */
+static void
+a_look_from_a_little_earlier_is_no_match(void **state)
+{
+	struct board *b = *state;
+
+	put(b, 0x10, ENABLE | LEGACY);
+	put(b, 0x100, 0x04);
+	put64(b, 0x108, get64(b, 0xf0) + 1000);
+	run_ns(b->f, 5000);
+	get64(b, 0x108);
+	b->f->now -= 3000;
+	get64(b, 0x108);
+	put(b, 0x120, 0x04);
+	assert_int_equal(b->f->rises[0], 0);
+	run_ns(b->f, 8000);
+	assert_int_equal(b->f->rises[0], 1);
+}
+
 static void
 visit(void *opaque, struct state *s)
 {
@@ -248,6 +267,7 @@ main(void)
 		TEST(timer_1_reaches_irq_8_in_legacy_mode),
 		TEST(a_periodic_comparator_reads_as_the_next_match),
 		TEST(disabled_timers_cost_nothing),
+		TEST(a_look_from_a_little_earlier_is_no_match),
 		TEST(random_accesses_do_no_harm),
 	};
 
