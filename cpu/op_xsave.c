@@ -10,6 +10,7 @@
  */
 #include <string.h>
 
+#include "bus/memory.h"
 #include "cpu/access.h"
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
