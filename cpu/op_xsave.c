@@ -215,8 +215,7 @@ save_components(struct vcpu *cpu, const struct insn *in, u64 area, u64 rfbm, u64
 	struct pieces p = {0};
 	bool mxcsr = format == STANDARD ? rfbm & XCR0_MXCSR : save & XCR0_SSE;
 	unsigned xmm_end = AREA_XMM + xmm_count(cpu) * 16;
-	if (save & (XCR0_X87 | XCR0_SSE) || mxcsr)
-		build_legacy(cpu, in->prefix & PREFIX_W, legacy);
+	build_legacy(cpu, in->prefix & PREFIX_W, legacy);
 	if (save & XCR0_X87 && save & XCR0_SSE) {
 		add_piece(&p, 0, legacy, xmm_end);
 	} else {
