@@ -1,6 +1,7 @@
 /*
- * Processors as firmware would hand them to a kernel that is booted directly. Sources: the boot protocols named in loader.h's formats;
- * SDM 3, "MTRR Considerations in MP Systems", "Virtual Wire Mode" of the MultiProcessor Specification 1.4.
+ * Processors as firmware would hand them to a kernel that is booted directly. Sources: the boot protocols named in
+ * loader.h's formats; SDM 3, "MTRR Considerations in MP Systems", "Virtual Wire Mode" of the MultiProcessor
+ * Specification 1.4.
  */
 #include "bus/memory.h"
 #include "cpu/lapic.h"
@@ -17,7 +18,9 @@
 #define LAPIC_LVT_LINT0 0x350
 #define LAPIC_LVT_LINT1 0x360
 
-/* RAM is write-back, the VGA window and everything from the PCI hole to 4 GiB uncached, the BIOS area write-protected. */
+/*
+ * RAM is write-back, the VGA window and everything from the PCI hole to 4 GiB uncached, the BIOS area write-protected.
+ */
 static void
 set_memory_types(struct vcpu *cpu)
 {
