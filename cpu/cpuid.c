@@ -82,7 +82,7 @@ static const struct model_row {
 	{"Cascadelake-Server", 0x50657, 46, 0x16, "Intel(R) Xeon(R) Gold 6200 class, no AVX-512",
 	 {F(ARCH_CAPABILITIES), F(RDCL_NO), F(IBRS_ALL), F(SKIP_L1DFL), F(MDS_NO), F(PSCHANGE_MC_NO), F(TAA_NO)}, {0}},
 	{"Icelake-Server", 0x606a6, 46, 0x16, "Intel(R) Xeon(R) Gold 6300 class, no AVX-512",
-	 {F(SHA), F(UMIP), F(RDPID), F(FSRM), F(WBNOINVD)}, {0}},
+	 {F(SHA), F(VAES), F(VPCLMULQDQ), F(UMIP), F(RDPID), F(FSRM), F(WBNOINVD)}, {0}},
 	/* Everything that works, and none of the defects. LA57 only on request: a kernel that sees it walks five levels for nothing. */
 	{"max", 0x606a6, 46, 0x16, "nestbox max",
 	 {F(SSB_NO), F(SBDR_SSDP_NO), F(FBSDP_NO), F(PSDP_NO), F(BHI_NO), F(PBRSB_NO), F(GDS_NO), F(RFDS_NO), F(ITS_NO)}, {0}},
@@ -95,7 +95,7 @@ static const struct {
 	{F(SSE2), F(SSE)},        {F(SSE3), F(SSE2)},       {F(SSSE3), F(SSE3)},      {F(SSE4_1), F(SSSE3)},   {F(SSE4_2), F(SSE4_1)},
 	{F(AES), F(SSE2)},        {F(PCLMULQDQ), F(SSE2)},  {F(SHA), F(SSE2)},        {F(XSAVEOPT), F(XSAVE)}, {F(XSAVEC), F(XSAVE)},
 	{F(XGETBV1), F(XSAVE)},   {F(XSAVES), F(XSAVEC)},   {F(AVX), F(XSAVE)},       {F(AVX2), F(AVX)},       {F(FMA), F(AVX)},
-	{F(F16C), F(AVX)},        {F(PKU), F(XSAVE)},       {F(X2APIC), F(APIC)},     {F(TSC_DEADLINE), F(APIC)}, {F(LA57), F(LM)},
+	{F(F16C), F(AVX)},        {F(VAES), F(AVX)},        {F(VPCLMULQDQ), F(AVX)},  {F(PKU), F(XSAVE)},       {F(X2APIC), F(APIC)},     {F(TSC_DEADLINE), F(APIC)}, {F(LA57), F(LM)},
 	{F(SYSCALL), F(LM)},      {F(PCID), F(LM)},         {F(FSGSBASE), F(LM)},     {F(PDPE1GB), F(LM)},
 };
 
