@@ -32,4 +32,16 @@ char *state_load(void (*visit)(void *opaque, struct state *s), void *opaque, con
 /* For an x_state() that finds a loaded value impossible (an index out of range): refuses the snapshot. No effect in other modes. */
 void state_fail(struct state *s, const char *reason);
 
+/* As STATE() of a bool, but a byte that is none refuses the snapshot. */
+static inline void
+state_bool(struct state *s, bool *field)
+{
+	u8 byte = *field;
+
+	STATE(s, byte);
+	if (byte > 1)
+		state_fail(s, "snapshot has a flag that is neither 0 nor 1");
+	*field = byte != 0;
+}
+
 #endif

@@ -315,8 +315,8 @@ acpi_pm_state(struct acpi_pm *pm, struct state *s)
 {
 	state_section(s, "acpi_pm", 1);
 	pci_device_state(&pm->pci, s);
-	STATE(s, pm->sci_level);
-	STATE(s, pm->suspended);
+	state_bool(s, &pm->sci_level);
+	state_bool(s, &pm->suspended);
 	STATE(s, pm->pm1_status);
 	STATE(s, pm->pm1_enable);
 	STATE(s, pm->pm1_control);

@@ -210,7 +210,7 @@ hpet(struct aml *a)
 	aml_number(a, HPET_CAPABILITIES, 4);
 	gas(a, GAS_MEMORY, 64, HPET_BASE);
 	aml_number(a, 0, 1);   /* number */
-	aml_number(a, 100, 2); /* least ticks of a periodic timer: 1 us */
+	aml_number(a, HPET_LEAST_PERIOD, 2);
 	aml_number(a, 0, 1);   /* no page protection */
 	end(a, at);
 	return at;

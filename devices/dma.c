@@ -192,7 +192,7 @@ dma_state(struct dma *dma, struct state *s)
 		STATE(s, c->request);
 		STATE(s, c->mask);
 		STATE(s, c->temporary);
-		STATE(s, c->high);
+		state_bool(s, &c->high);
 	}
 	STATE(s, dma->page);
 }

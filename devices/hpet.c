@@ -152,6 +152,8 @@ rearm(struct hpet_timer *t)
 		event_disarm(h->events, &t->event);
 		return;
 	}
+	if (t->config & TIMER_PERIODIC && t->period < HPET_LEAST_PERIOD)
+		d = MAX(d, HPET_LEAST_PERIOD); /* faster than promised to software: matches merge */
 	event_arm(h->events, &t->event, ticks_time(h->events, HPET_HZ, ticks + d));
 }
 

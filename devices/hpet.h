@@ -15,6 +15,8 @@ struct state;
 /* Capabilities, low half: vendor, legacy replacement, 64 bits, 3 timers, revision 1. The ACPI table repeats it. */
 #define HPET_CAPABILITIES 0x8086a201u
 
+#define HPET_LEAST_PERIOD 100u /* ticks between interrupts of a periodic timer; ACPI table, too */
+
 struct hpet;
 
 struct hpet_timer {

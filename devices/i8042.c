@@ -564,15 +564,16 @@ void
 i8042_state(struct i8042 *k, struct state *s)
 {
 	state_section(s, "i8042", 1);
-	STATE(s, k->irq_level);
+	for (unsigned n = 0; n < 2; n++)
+		state_bool(s, &k->irq_level[n]);
 	STATE(s, k->command_byte);
 	STATE(s, k->output_port);
 	STATE(s, k->command);
 	STATE(s, k->last_was_command);
-	STATE(s, k->full);
-	STATE(s, k->from_aux);
+	state_bool(s, &k->full);
+	state_bool(s, &k->from_aux);
 	STATE(s, k->output);
-	STATE(s, k->release);
+	state_bool(s, &k->release);
 	STATE(s, k->ram);
 	for (unsigned n = 0; n < 2; n++) {
 		struct ps2 *d = &k->device[n];
@@ -582,7 +583,7 @@ i8042_state(struct i8042 *k, struct state *s)
 		STATE(s, d->count);
 		STATE(s, d->command);
 		STATE(s, d->last_sent);
-		STATE(s, d->reporting);
+		state_bool(s, &d->reporting);
 		STATE(s, d->rate);
 		STATE(s, d->resolution);
 		STATE(s, d->scan_set);
@@ -590,8 +591,8 @@ i8042_state(struct i8042 *k, struct state *s)
 		STATE(s, d->id);
 		STATE(s, d->knock);
 		STATE(s, d->scaling);
-		STATE(s, d->remote);
-		STATE(s, d->wrap);
+		state_bool(s, &d->remote);
+		state_bool(s, &d->wrap);
 		d->head %= PS2_QUEUE;
 		d->count = MIN(d->count, PS2_QUEUE);
 		d->knock %= 3;

@@ -349,7 +349,7 @@ void
 pci_device_state(struct pci_device *d, struct state *s)
 {
 	STATE(s, d->config);
-	STATE(s, d->intx);
+	state_bool(s, &d->intx);
 	/* Quietly: the interrupt controllers and the south bridge have their own state of the same wires. */
 	if (state_mode(s) == STATE_LOAD)
 		device_update(d, false);

@@ -325,16 +325,16 @@ pic_state(struct pic *pic, struct state *s)
 		STATE(s, c->base);
 		STATE(s, c->lowest);
 		STATE(s, c->init);
-		STATE(s, c->needs_icw4);
-		STATE(s, c->single);
-		STATE(s, c->level);
-		STATE(s, c->auto_eoi);
-		STATE(s, c->special_nested);
-		STATE(s, c->rotate_on_auto_eoi);
-		STATE(s, c->special_mask);
-		STATE(s, c->read_isr);
-		STATE(s, c->poll);
+		state_bool(s, &c->needs_icw4);
+		state_bool(s, &c->single);
+		state_bool(s, &c->level);
+		state_bool(s, &c->auto_eoi);
+		state_bool(s, &c->special_nested);
+		state_bool(s, &c->rotate_on_auto_eoi);
+		state_bool(s, &c->special_mask);
+		state_bool(s, &c->read_isr);
+		state_bool(s, &c->poll);
 		c->lowest &= 7; /* a damaged snapshot must not index beyond */
 	}
-	STATE(s, pic->intr_level);
+	state_bool(s, &pic->intr_level);
 }

@@ -158,8 +158,10 @@ piix3_state(struct piix3 *p, struct state *s)
 {
 	state_section(s, "piix3", 1);
 	pci_device_state(&p->pci, s);
-	STATE(s, p->isa_level);
-	STATE(s, p->pirq);
+	for (unsigned i = 0; i < COUNT(p->isa_level); i++)
+		state_bool(s, &p->isa_level[i]);
+	for (unsigned i = 0; i < COUNT(p->pirq); i++)
+		state_bool(s, &p->pirq[i]);
 	STATE(s, p->reset_control);
 	STATE(s, p->port92);
 }

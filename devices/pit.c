@@ -450,33 +450,32 @@ pit_state(struct pit *pit, struct state *s)
 
 		STATE(s, c->mode);
 		STATE(s, c->access);
-		STATE(s, c->bcd);
-		STATE(s, c->gate);
-		STATE(s, c->high_next_write);
-		STATE(s, c->high_next_read);
+		state_bool(s, &c->bcd);
+		state_bool(s, &c->gate);
+		state_bool(s, &c->high_next_write);
+		state_bool(s, &c->high_next_read);
 		STATE(s, c->written_low);
-		STATE(s, c->written);
-		STATE(s, c->loaded);
-		STATE(s, c->half_written);
-		STATE(s, c->triggered);
+		state_bool(s, &c->written);
+		state_bool(s, &c->loaded);
+		state_bool(s, &c->half_written);
+		state_bool(s, &c->triggered);
 		STATE(s, c->count);
 		STATE(s, c->start);
 		STATE(s, c->stopped);
-		STATE(s, c->paused);
-		STATE(s, c->changing);
+		state_bool(s, &c->paused);
+		state_bool(s, &c->changing);
 		STATE(s, c->next);
 		STATE(s, c->change_at);
-		STATE(s, c->count_latched);
-		STATE(s, c->status_latched);
+		state_bool(s, &c->count_latched);
+		state_bool(s, &c->status_latched);
 		STATE(s, c->latched_count);
 		STATE(s, c->latched_status);
-		if (state_mode(s) != STATE_LOAD)
-			continue;
-		/* A damaged snapshot must not divide by zero. */
-		c->count = MAX(c->count, 1u);
-		c->next = MAX(c->next, 1u);
+		if (c->mode > 5 || c->access > 3 || !c->count || c->count > 65536 || !c->next || c->next > 65536) {
+			state_fail(s, "snapshot of the PIT has a counter that cannot be");
+			*c = (struct i8254_counter){.access = 3, .count = 1, .next = 1};
+		}
 	}
-	STATE(s, pit->irq_level);
-	STATE(s, pit->speaker);
+	state_bool(s, &pit->irq_level);
+	state_bool(s, &pit->speaker);
 	state_event(s, pit->events, &pit->edge);
 }

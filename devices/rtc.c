@@ -10,6 +10,7 @@
  */
 #include "devices/rtc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/snapshot.h"
@@ -33,6 +34,7 @@ enum { SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKD
 #define D_VRT BIT(7)
 
 #define NEVER INT64_MAX
+#define LIMIT (1ll << 48) /* no clock gets there */
 #define DAY_SECONDS 86400
 /* The update cycle takes 1984 us and is announced by UIP 244 us ahead: 73 ticks until the new second shows. */
 #define UIP_TICKS 73
@@ -416,12 +418,16 @@ rtc_state(struct rtc *rtc, struct state *s)
 	state_section(s, "rtc", 1);
 	STATE(s, rtc->index);
 	STATE(s, rtc->cmos);
-	STATE(s, rtc->running);
+	state_bool(s, &rtc->running);
 	STATE(s, rtc->chain);
 	STATE(s, rtc->seconds);
 	STATE(s, rtc->weekday_offset);
 	STATE(s, rtc->seen);
-	STATE(s, rtc->irq_level);
+	state_bool(s, &rtc->irq_level);
 	state_event(s, rtc->events, &rtc->event);
 	rtc->index &= 0x7f;
+	if (llabs(rtc->chain) > LIMIT || llabs(rtc->seconds) > LIMIT) {
+		state_fail(s, "snapshot of the RTC has a time that cannot be");
+		rtc->chain = rtc->seconds = 0;
+	}
 }

@@ -403,9 +403,9 @@ uart16550_state(struct uart16550 *u, struct state *s)
 	STATE(s, u->fifo_errors);
 	STATE(s, u->head);
 	STATE(s, u->count);
-	STATE(s, u->thre_pending);
-	STATE(s, u->timeout_pending);
-	STATE(s, u->irq_level);
+	state_bool(s, &u->thre_pending);
+	state_bool(s, &u->timeout_pending);
+	state_bool(s, &u->irq_level);
 	state_event(s, u->events, &u->timeout);
 	u->head %= UART_FIFO;
 	u->count = MIN(u->count, UART_FIFO);
