@@ -132,7 +132,7 @@ fadt(struct aml *a, u64 facs_address, u64 dsdt_address)
 	gas(a, GAS_IO, 8, 0xcf9);
 	aml_number(a, 0x06, 1); /* RESET_VALUE */
 	aml_number(a, 0, 3);
-	aml_number(a, facs_address, 8);
+	aml_number(a, 0, 8); /* X_FIRMWARE_CTRL: the FACS lies below 4 GiB */
 	aml_number(a, dsdt_address, 8);
 	gas(a, GAS_IO, 32, ACPI_PM_BASE);
 	gas(a, 0, 0, 0);
