@@ -6,33 +6,34 @@
  */
 #include "cpu/simd.h"
 
+INLINE void
+copy(const struct insn *in, u8 *to, const u8 *from)
+{
+	lane_store(to, lane_load(from));
+	if (is_vex(in))
+		lane_store(to + 16, is_256(in) ? lane_load(from + 16) : lane_zero());
+}
+
 /* A whole vector from or to ModRM.rm. `align`: memory must be aligned to the vector's size, with VEX too. */
 INLINE void
 load(struct vcpu *cpu, const struct insn *in, bool align)
 {
-	union vec v;
-	unsigned size = is_256(in) ? 32 : 16;
+	u8 memory[32];
+	const u8 *from = cpu->vec[in->rs & 15].b;
 	if (insn_is_mem(in)) {
-		vec_rm_read(cpu, in, &v, size, align);
-		memcpy(&cpu->vec[in->rd & 15], &v, size);
-	} else {
-		memcpy(&cpu->vec[in->rd & 15], &cpu->vec[in->rs & 15], size);
+		vec_rm_read(cpu, in, memory, is_256(in) ? 32 : 16, align);
+		from = memory;
 	}
-	if (is_vex(in) && size == 16)
-		memset(cpu->vec[in->rd & 15].b + 16, 0, 16);
+	copy(in, cpu->vec[in->rd & 15].b, from);
 }
 
 INLINE void
 store(struct vcpu *cpu, const struct insn *in, bool align)
 {
-	unsigned size = is_256(in) ? 32 : 16;
-	if (insn_is_mem(in)) {
-		vec_rm_write(cpu, in, &cpu->vec[in->rd & 15], size, align);
-		return;
-	}
-	memcpy(&cpu->vec[in->rs & 15], &cpu->vec[in->rd & 15], size);
-	if (is_vex(in) && size == 16)
-		memset(cpu->vec[in->rs & 15].b + 16, 0, 16);
+	if (insn_is_mem(in))
+		vec_rm_write(cpu, in, &cpu->vec[in->rd & 15], is_256(in) ? 32 : 16, align);
+	else
+		copy(in, cpu->vec[in->rs & 15].b, cpu->vec[in->rd & 15].b);
 }
 
 /* MOVUPS, MOVUPD, MOVDQU, LDDQU */

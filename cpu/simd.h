@@ -79,6 +79,20 @@ lane_get(const struct vcpu *cpu, unsigned number, unsigned half)
 }
 
 INLINE union lane
+lane_load(const u8 *from)
+{
+	union lane r;
+	memcpy(&r, from, 16);
+	return r;
+}
+
+INLINE void
+lane_store(u8 *to, union lane value)
+{
+	memcpy(to, &value, 16);
+}
+
+INLINE union lane
 lane_zero(void)
 {
 	return (union lane){.q = {0, 0}};
@@ -136,20 +150,6 @@ vec_operands(struct vcpu *cpu, const struct insn *in, struct operands *o, unsign
 	vec_read_b(cpu, in, o->b, bytes);
 	o->a0 = lane_get(cpu, a, 0);
 	o->a1 = bytes == 16 && is_256(in) ? lane_get(cpu, a, 1) : lane_zero();
-}
-
-INLINE union lane
-lane_load(const u8 *from)
-{
-	union lane r;
-	memcpy(&r, from, 16);
-	return r;
-}
-
-INLINE void
-lane_store(u8 *to, union lane value)
-{
-	memcpy(to, &value, 16);
 }
 
 /*
