@@ -13,6 +13,7 @@
  *
  * A doorbell works at once while the transmit FIFO has room, so that work per doorbell is bounded; the FIFO drains at
  * the line's rate in virtual time, and an event goes on from there. Descriptors are written back one by one.
+ * Not modelled: frames that bring their own FCS (IFCS clear): they are sent as if the FCS were payload.
  */
 #include <string.h>
 
