@@ -366,8 +366,10 @@ run_until(struct vcpu *cpu, u64 end)
 		after_door(cpu, what);
 	while (cpu->left > 0 && !cpu->cpus->stop) {
 		if (unlikely(cpu->exit_request | cpu->pending)) {
-			cpu->link = NULL;
+			u64 rip = cpu->rip;
 			boundary(cpu);
+			if (cpu->rip != rip)
+				cpu->link = NULL;
 			if (cpu->left <= 0 || cpu->cpus->stop)
 				break;
 		}
