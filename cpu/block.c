@@ -244,7 +244,7 @@ build(struct source *s, struct block *b, unsigned limit, bool fast)
 		} else {
 			fix_rip_relative(in, offset + length);
 			in->fn = NULL;
-			if (mode & MODE_FLAT && mode & MODE_CS_FLAT && !(mode & MODE_CHECKED))
+			if (mode & MODE_FLAT && mode & MODE_CS_FLAT && !(mode & MODE_CHECKED) && !cpu->cpus->complete_forms)
 				in->fn = fast_form(in, mode);
 			if (!in->fn)
 				in->fn = slow_form(in, mode);

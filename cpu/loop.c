@@ -309,6 +309,10 @@ run_block(struct vcpu *cpu)
 {
 	const struct insn *link = cpu->link, *i;
 	cpu->link = NULL;
+	if (unlikely(cpu->cpus->complete_forms)) {
+		run(cpu, block_scratch(cpu, 1));
+		return;
+	}
 	const struct insn *cached = cpu->mode & MODE_CS_FLAT ? cpu->jumps[jump_index(cpu->rip)].target : block_stub.insn;
 	if (cpu->jumps[jump_index(cpu->rip)].rip == cpu->rip && block_of(cached)->mode == cpu->mode && block_of(cached)->n != INT64_MAX) {
 		i = cached;

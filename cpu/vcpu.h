@@ -21,6 +21,7 @@ struct cpus {
 	u64 now; /* start of the slice */
 	u64 slice_end;
 	struct vcpu *running; /* whose instructions execute now, or NULL */
+	bool complete_forms; /* decode every instruction afresh and execute its complete form: slow, and must change nothing */
 	bool stop; /* leave cpus_run() at the next boundary */
 	bool triple_fault; /* set with stop when a processor shut down outside VMX non-root operation */
 	struct vcpu *culprit;

@@ -68,6 +68,7 @@ struct config {
 	/* time and chance */
 	u64 clock_hz; /* default 1 GHz */
 	u64 seed;     /* of RDRAND and RDSEED */
+	bool one_insn; /* execute every instruction's complete form, one at a time */
 	s64 rtc;      /* start of the RTC, seconds since 1970-01-01 UTC; default 2024-01-01 00:00:00 */
 	bool realtime;
 

@@ -298,6 +298,7 @@ make(struct machine *machine)
 		control_reset, control_init, control_power_off, control_suspend, control_wake, control_exit, machine};
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
 				 &machine->apic_bus, &machine->control, config->seed);
+	machine->cpus->complete_forms = config->one_insn;
 	sockets.intr = (struct irq_line){cpus_set_intr, machine->cpus, 0};
 	error = make_host_ends(machine, &sockets);
 	if (!error)

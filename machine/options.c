@@ -492,6 +492,14 @@ apply_clock(struct parse *p, const char *value)
 }
 
 static char *
+apply_singlestep(struct parse *p, const char *value)
+{
+	(void)value;
+	p->config->one_insn = true;
+	return NULL;
+}
+
+static char *
 apply_seed(struct parse *p, const char *value)
 {
 	return parse_number(value, &p->config->seed) ? NULL : error_string("-seed: '%s' is no number", value);
@@ -640,6 +648,7 @@ static const struct option option[] = {
 	{"timing", "insn", TIME, "one cycle per instruction", apply_timing},
 	{"realtime", NULL, TIME, "do not run faster than the host's clock", apply_realtime},
 	{"seed", "N", TIME, "where RDRAND and RDSEED begin", apply_seed},
+	{"singlestep", NULL, TIME, "one instruction at a time, by its complete form: slow, same result", apply_singlestep},
 	{"rtc", "DATE", TIME, "start of the clock, or utc for the host's; default 2024-01-01", apply_rtc},
 
 	{"stop-after", "N", LIMITS, "stop after so many instructions (k, M, G): status 3", apply_stop_after},
