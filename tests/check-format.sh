@@ -21,6 +21,8 @@ report "indentation by blanks" "$(grep -nHE '^ {8}|^ +[^ *]' $sources /dev/null 
 report "carriage returns" "$(grep -nH "$(printf '\r')" $sources /dev/null)"
 for file in $sources; do
 	[ -z "$(tail -c 1 "$file")" ] || report "no newline at the end" "$file"
-	expand "$file" | awk -v file="$file" -v limit="$limit" 'length > limit { print file ":" NR ": " length " columns"; found = 1 } END { exit found }' || bad=1
+	expand "$file" | awk -v file="$file" -v limit="$limit" '
+		length > limit { print file ":" NR ": " length " columns"; found = 1 }
+		END { exit found }' || bad=1
 done
 exit $bad
