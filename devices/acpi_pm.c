@@ -35,10 +35,15 @@ LOG_CATEGORY("acpi");
 #define CNT_SLEEP_EN BIT(13)
 #define CNT_STORED 0x1c03
 
+/*
+ * Processors take turns in slices of time, so the next one may look from a little earlier than the last: the timer
+ * stands still then, and never runs backwards.
+ */
 static u64
-timer_now(const struct acpi_pm *pm)
+timer_now(struct acpi_pm *pm)
 {
-	return ticks_now(pm->events, ACPI_PM_HZ);
+	pm->latest = MAX(pm->latest, ticks_now(pm->events, ACPI_PM_HZ));
+	return pm->latest;
 }
 
 /* TMR_STS is set by each change of the timer's top bit; looked for only when somebody asks. */
@@ -47,9 +52,6 @@ account(struct acpi_pm *pm)
 {
 	u64 now = timer_now(pm);
 
-	/* Processors take turns in a slice of time: the next one may look from a little earlier. */
-	if (now <= pm->seen)
-		return;
 	if (now / TIMER_HALF != pm->seen / TIMER_HALF)
 		pm->pm1_status |= STS_TIMER;
 	pm->seen = now;
@@ -325,6 +327,7 @@ acpi_pm_state(struct acpi_pm *pm, struct state *s)
 	STATE(s, pm->apm_control);
 	STATE(s, pm->apm_status);
 	STATE(s, pm->seen);
+	STATE(s, pm->latest);
 	state_event(s, pm->events, &pm->overflow);
 	if (state_mode(s) == STATE_LOAD)
 		decode(pm);

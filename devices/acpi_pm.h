@@ -30,6 +30,7 @@ struct acpi_pm {
 	u32 base; /* where the ports are mapped now, 0: nowhere; follows from the configuration space */
 	u8 apm_control, apm_status; /* ports 0xb2, 0xb3 */
 	u64 seen;                   /* timer value up to which TMR_STS is accounted for */
+	u64 latest;                 /* tick of the latest access */
 	struct event overflow;
 };
 

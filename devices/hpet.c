@@ -40,10 +40,21 @@ LOG_CATEGORY("hpet");
 #define TIMER_ROUTES 0x00ff0000ull
 #define TIMER_FIXED (TIMER_PERIODIC_CAPABLE | TIMER_64_CAPABLE | TIMER_ROUTES << 32)
 
+/*
+ * The tick of the present access. Processors take turns in slices of time, so the next one may look from a little
+ * earlier than the last: the chip's time stands still then, so that its counter never runs backwards.
+ */
 static u64
-counter(const struct hpet *h)
+present(struct hpet *h)
 {
-	return h->config & CONFIG_ENABLE ? h->offset + ticks_now(h->events, HPET_HZ) : h->offset;
+	h->latest = MAX(h->latest, ticks_now(h->events, HPET_HZ));
+	return h->latest;
+}
+
+static u64
+counter(struct hpet *h)
+{
+	return h->config & CONFIG_ENABLE ? h->offset + present(h) : h->offset;
 }
 
 static u64
@@ -110,7 +121,7 @@ advance(struct hpet_timer *t, u64 now)
 {
 	u64 d = distance(t), gone = now - t->seen;
 
-	/* Processors take turns in a slice of time: the next one may look from a little earlier. */
+	/* A comparator written this very tick is seen from one tick before. */
 	if ((s64)gone <= 0)
 		return false;
 	t->seen = now;
@@ -209,14 +220,14 @@ write_config(struct hpet *h, u64 value)
 	}
 	h->config = value & (CONFIG_ENABLE | CONFIG_LEGACY);
 	if (changed & CONFIG_ENABLE)
-		h->offset = value & CONFIG_ENABLE ? now - ticks_now(h->events, HPET_HZ) : now;
+		h->offset = value & CONFIG_ENABLE ? now - present(h) : now;
 }
 
 static void
 write_counter(struct hpet *h, u64 value)
 {
 	/* Written while it runs, which the specification leaves open: it goes on from there. */
-	h->offset = h->config & CONFIG_ENABLE ? value - ticks_now(h->events, HPET_HZ) : value;
+	h->offset = h->config & CONFIG_ENABLE ? value - present(h) : value;
 	for (unsigned i = 0; i < HPET_TIMERS; i++)
 		h->timer[i].seen = value;
 }
@@ -388,6 +399,7 @@ hpet_state(struct hpet *h, struct state *s)
 	STATE(s, h->config);
 	STATE(s, h->status);
 	STATE(s, h->offset);
+	STATE(s, h->latest);
 	STATE(s, h->legacy_in);
 	for (unsigned i = 0; i < HPET_TIMERS; i++) {
 		struct hpet_timer *t = &h->timer[i];

@@ -36,6 +36,7 @@ struct hpet {
 	struct irq_line ioapic;    /* input 0; input n has a number higher by n */
 	u64 config, status;
 	u64 offset; /* counter = offset + ticks while enabled, offset alone while halted */
+	u64 latest; /* tick of the latest access */
 	struct hpet_timer timer[HPET_TIMERS];
 	int legacy_in[2]; /* levels that PIT and RTC would put on interrupts 0 and 8 */
 };

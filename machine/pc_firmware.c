@@ -49,28 +49,32 @@ assign_windows(struct pci_device *d, struct allocator *next)
 	pci_config_write(d->bus, d->devfn, PCI_COMMAND, 2, command);
 }
 
-static void
+/* Returns the ISA interrupts that PCI functions use, a bit each. */
+static u16
 assign_interrupts(struct pc *pc)
 {
-	/* PIRQA..D, as the ISA interrupts that PCI has to itself. */
-	static const u8 route[4] = {10, 10, 11, 11};
+	/* PIRQA..D, as the ISA interrupts that PCI has to itself. The first card's slot is on PIRQC. */
+	static const u8 route[4] = {11, 11, 10, 10};
+	u16 used = 0;
 
 	for (unsigned i = 0; i < 4; i++)
 		pci_config_write(&pc->pci, PCI_DEVFN(1, 0), PIIX3_PIRQRC + i, 1, route[i]);
 	for (unsigned devfn = 0; devfn < 256; devfn++) {
 		struct pci_device *d = pc->pci.device[devfn];
-		u8 pin = d ? d->config[PCI_INTERRUPT_PIN] : 0;
+		u8 pin = d ? d->config[PCI_INTERRUPT_PIN] : 0, irq = pin ? route[((devfn >> 3) + pin - 2) & 3] : 0;
 
 		if (pin)
-			pci_config_write(&pc->pci, devfn, PCI_INTERRUPT_LINE, 1, route[((devfn >> 3) + pin - 2) & 3]);
+			pci_config_write(&pc->pci, devfn, PCI_INTERRUPT_LINE, 1, irq);
+		used |= (u16)(pin ? BIT(irq) : 0);
 	}
+	return used;
 }
 
 static void
-set_up_pics(struct ports *ports)
+set_up_pics(struct ports *ports, u16 pci)
 {
-	/* IRQ 9 (ACPI), 10 and 11 (PCI) are levels. */
-	ports_write(ports, 0x4d1, 1, 0x0e);
+	/* IRQ 9 (ACPI) and those in use by PCI are levels. */
+	ports_write(ports, 0x4d1, 1, (BIT(9) | pci) >> 8);
 	/* The vectors of real mode, and nobody but PCI let through. */
 	ports_write(ports, 0x20, 1, 0x11);
 	ports_write(ports, 0x21, 1, 0x08);
@@ -90,8 +94,7 @@ pc_firmware_setup(struct pc *pc)
 	struct allocator next = {WINDOW_START, IO_START};
 	struct acpi_board board = {.cpus = pc->config->cpus, .pci_start = (u32)MEMORY_HOLE};
 
-	set_up_pics(pc->sockets.ports);
-	assign_interrupts(pc);
+	set_up_pics(pc->sockets.ports, assign_interrupts(pc));
 	for (unsigned devfn = 0; devfn < 256; devfn++)
 		if (pc->pci.device[devfn])
 			assign_windows(pc->pci.device[devfn], &next);

@@ -215,6 +215,26 @@ disabled_timers_cost_nothing(void **state)
 	assert_true(events_next(b->f->events) == UINT64_MAX);
 }
 
+static void
+the_counter_never_runs_backwards(void **state)
+{
+	struct board *b = *state;
+	u64 last;
+
+	put(b, 0x10, ENABLE);
+	run_ns(b->f, 5000);
+	last = get64(b, 0xf0);
+	b->f->now -= 3000;
+	assert_true(get64(b, 0xf0) == last);
+	put(b, 0x10, 0);
+	assert_true(get64(b, 0xf0) == last);
+	put(b, 0x10, ENABLE);
+	run_ns(b->f, 3000);
+	assert_true(get64(b, 0xf0) == last);
+	run_ns(b->f, 100);
+	assert_true(get64(b, 0xf0) == last + 10);
+}
+
 /* With several processors the next one's slice begins where the last one's began. */
 static void
 a_look_from_a_little_earlier_is_no_match(void **state)
@@ -267,6 +287,7 @@ main(void)
 		TEST(timer_1_reaches_irq_8_in_legacy_mode),
 		TEST(a_periodic_comparator_reads_as_the_next_match),
 		TEST(disabled_timers_cost_nothing),
+		TEST(the_counter_never_runs_backwards),
 		TEST(a_look_from_a_little_earlier_is_no_match),
 		TEST(random_accesses_do_no_harm),
 	};
