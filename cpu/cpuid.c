@@ -67,36 +67,44 @@ static const struct model_row {
 	  F(PREFETCHW)},
 	 {0}},
 	{"Westmere", 0x206c2, 40, 0xb, "Intel(R) Xeon(R) CPU E5620 class",
-	 {F(PCLMULQDQ), F(AES), F(PCID), F(X2APIC), F(ARAT), F(PDPE1GB)}, {0}},
+	 {F(PCLMULQDQ), F(AES), F(PCID), F(X2APIC), F(ARAT), F(PDPE1GB)},
+	 {"unrestricted-guest", "ple", "ept-1gb"}},
 	{"SandyBridge", 0x206d7, 46, 0xd, "Intel(R) Xeon(R) CPU E5-2600 class",
 	 {F(AVX), F(XSAVE), F(XSAVEOPT), F(TSC_DEADLINE)}, {0}},
 	{"IvyBridge", 0x306e4, 46, 0xd, "Intel(R) Xeon(R) CPU E5-2600 v2 class",
-	 {F(F16C), F(RDRAND), F(FSGSBASE), F(SMEP), F(ERMS)}, {0}},
+	 {F(F16C), F(RDRAND), F(FSGSBASE), F(SMEP), F(ERMS)},
+	 {"apic-register", "vintr-delivery", "vx2apic", "posted-intr"}},
 	{"Haswell", 0x306f2, 46, 0xd, "Intel(R) Xeon(R) CPU E5-2600 v3 class",
-	 {F(AVX2), F(FMA), F(BMI1), F(BMI2), F(LZCNT), F(MOVBE), F(INVPCID), F(TSC_ADJUST), F(ZERO_FCS_FDS)}, {0}},
+	 {F(AVX2), F(FMA), F(BMI1), F(BMI2), F(LZCNT), F(MOVBE), F(INVPCID), F(TSC_ADJUST), F(ZERO_FCS_FDS)},
+	 {"ept-ad", "vmfunc", "eptp-switching", "shadow-vmcs"}},
 	{"Broadwell", 0x406f1, 46, 0xd, "Intel(R) Xeon(R) CPU E5-2600 v4 class",
-	 {F(ADX), F(RDSEED), F(SMAP)}, {0}},
+	 {F(ADX), F(RDSEED), F(SMAP)},
+	 {"pml", "ept-violation-ve"}},
 	{"Skylake-Server", 0x50654, 46, 0x16, "Intel(R) Xeon(R) Gold 6100 class, no AVX-512",
 	 {F(CLFLUSHOPT), F(CLWB), F(XSAVEC), F(XGETBV1), F(XSAVES), F(PKU), F(FDP_EXCPTN_ONLY), F(SPEC_CTRL), F(STIBP), F(SSBD)},
-	 {0}},
+	 {"tsc-scaling", "mbec", "ept-advanced-exitinfo"}},
 	{"Cascadelake-Server", 0x50657, 46, 0x16, "Intel(R) Xeon(R) Gold 6200 class, no AVX-512",
 	 {F(ARCH_CAPABILITIES), F(RDCL_NO), F(IBRS_ALL), F(SKIP_L1DFL), F(MDS_NO), F(PSCHANGE_MC_NO), F(TAA_NO)}, {0}},
 	{"Icelake-Server", 0x606a6, 46, 0x16, "Intel(R) Xeon(R) Gold 6300 class, no AVX-512",
 	 {F(SHA), F(VAES), F(VPCLMULQDQ), F(UMIP), F(RDPID), F(FSRM), F(WBNOINVD)}, {0}},
 	/* Everything that works, and none of the defects. LA57 only on request: a kernel that sees it walks five levels for nothing. */
 	{"max", 0x606a6, 46, 0x16, "nestbox max",
-	 {F(SSB_NO), F(SBDR_SSDP_NO), F(FBSDP_NO), F(PSDP_NO), F(BHI_NO), F(PBRSB_NO), F(GDS_NO), F(RFDS_NO), F(ITS_NO)}, {0}},
+	 {F(SSB_NO), F(SBDR_SSDP_NO), F(FBSDP_NO), F(PSDP_NO), F(BHI_NO), F(PBRSB_NO), F(GDS_NO), F(RFDS_NO), F(ITS_NO),
+	  F(BHI_CTRL)},
+	 {0}},
 };
 
 /* A feature that is nothing without another one. */
 static const struct {
 	u16 feature, needs;
 } needs[] = {
-	{F(SSE2), F(SSE)},        {F(SSE3), F(SSE2)},       {F(SSSE3), F(SSE3)},      {F(SSE4_1), F(SSSE3)},   {F(SSE4_2), F(SSE4_1)},
-	{F(AES), F(SSE2)},        {F(PCLMULQDQ), F(SSE2)},  {F(SHA), F(SSE2)},        {F(XSAVEOPT), F(XSAVE)}, {F(XSAVEC), F(XSAVE)},
-	{F(XGETBV1), F(XSAVE)},   {F(XSAVES), F(XSAVEC)},   {F(AVX), F(XSAVE)},       {F(AVX2), F(AVX)},       {F(FMA), F(AVX)},
-	{F(F16C), F(AVX)},        {F(VAES), F(AVX)},        {F(VPCLMULQDQ), F(AVX)},  {F(PKU), F(XSAVE)},       {F(X2APIC), F(APIC)},     {F(TSC_DEADLINE), F(APIC)}, {F(LA57), F(LM)},
-	{F(SYSCALL), F(LM)},      {F(PCID), F(LM)},         {F(FSGSBASE), F(LM)},     {F(PDPE1GB), F(LM)},
+	{F(SSE2), F(SSE)}, {F(SSE3), F(SSE2)}, {F(SSSE3), F(SSE3)}, {F(SSE4_1), F(SSSE3)}, {F(SSE4_2), F(SSE4_1)},
+	{F(AES), F(SSE2)}, {F(PCLMULQDQ), F(SSE2)}, {F(SHA), F(SSE2)}, {F(XSAVEOPT), F(XSAVE)}, {F(XSAVEC), F(XSAVE)},
+	{F(XGETBV1), F(XSAVE)}, {F(XSAVES), F(XSAVEC)}, {F(AVX), F(XSAVE)}, {F(AVX2), F(AVX)}, {F(FMA), F(AVX)},
+	{F(F16C), F(AVX)}, {F(VAES), F(AVX)}, {F(VPCLMULQDQ), F(AVX)}, {F(PKU), F(XSAVE)}, {F(X2APIC), F(APIC)},
+	{F(TSC_DEADLINE), F(APIC)}, {F(LA57), F(LM)}, {F(SYSCALL), F(LM)}, {F(PCID), F(LM)}, {F(FSGSBASE), F(LM)},
+	{F(PDPE1GB), F(LM)}, {F(BHI_CTRL), F(SPEC_CTRL)}, {F(STIBP), F(SPEC_CTRL)}, {F(SSBD), F(SPEC_CTRL)},
+	{F(IBRS_ALL), F(SPEC_CTRL)},
 };
 
 static u8
@@ -469,8 +477,9 @@ cpuid_query(struct vcpu *cpu, u32 leaf, u32 subleaf, u32 regs[4])
 		break;
 	case 6: feature_words(cpu, 6, 0, regs); break;
 	case 7:
+		feature_words(cpu, 7, subleaf, regs);
 		if (subleaf == 0) {
-			feature_words(cpu, 7, 0, regs);
+			regs[EAX] = cpu_has(cpu, FEATURE_BHI_CTRL) ? 2 : 0; /* highest subleaf */
 			if (cpu->cr4 & CR4_PKE)
 				regs[ECX] |= 1u << 4; /* OSPKE */
 		}

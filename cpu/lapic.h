@@ -1,4 +1,7 @@
-/* Local APIC: xAPIC (MMIO page) and x2APIC (MSRs), timer (one-shot, periodic, TSC deadline), IPIs. SDM 3, "Advanced Programmable Interrupt Controller". */
+/*
+ * Local APIC: xAPIC (MMIO page) and x2APIC (MSRs), timer (one-shot, periodic, TSC deadline), IPIs. SDM 3, "Advanced Programmable Interrupt
+ * Controller".
+ */
 #ifndef NB_CPU_LAPIC_H
 #define NB_CPU_LAPIC_H
 

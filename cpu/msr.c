@@ -78,7 +78,8 @@ check_canonical(const struct vcpu *cpu, u64 value)
 static bool
 check_spec_ctrl(const struct vcpu *cpu, u64 value)
 {
-	return !(value & 2 && !cpu_has(cpu, FEATURE_STIBP)) && !(value & 4 && !cpu_has(cpu, FEATURE_SSBD));
+	return !(value & BIT(1) && !cpu_has(cpu, FEATURE_STIBP)) && !(value & BIT(2) && !cpu_has(cpu, FEATURE_SSBD)) &&
+	       !(value & BIT(10) && !cpu_has(cpu, FEATURE_BHI_CTRL));
 }
 
 /* UC, WC, WT, WP, WB */

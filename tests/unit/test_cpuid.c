@@ -127,6 +127,48 @@ an_older_model_lacks_what_came_later(void **state)
 }
 
 static void
+an_older_model_lacks_later_vmx_capabilities_until_they_are_asked_for(void **state)
+{
+	(void)state;
+	struct cpu_model old, asked, newest;
+	assert_null(cpu_model_parse("SandyBridge", &old));
+	assert_null(cpu_model_parse("SandyBridge,+pml,+ept-ad", &asked));
+	assert_null(cpu_model_parse("max", &newest));
+	assert_memory_not_equal(old.vmx_disabled, asked.vmx_disabled, sizeof(old.vmx_disabled));
+	for (size_t i = 0; i < COUNT(newest.vmx_disabled); i++)
+		assert_int_equal(newest.vmx_disabled[i], 0);
+}
+
+static void
+every_model_of_the_list_can_be_had(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"Nehalem", "Westmere", "SandyBridge", "IvyBridge", "Haswell", "Broadwell",
+					    "Skylake-Server", "Cascadelake-Server", "Icelake-Server"};
+	for (size_t i = 0; i < COUNT(names); i++) {
+		struct processor *q = processor_new(names[i], 1);
+		u64 control;
+		assert_true(msr_read(q->cpu, 0x482, &control));
+		assert_true(control >> 63); /* secondary controls, so EPT */
+		assert_true(msr_read(q->cpu, 0x48b, &control));
+		assert_true(control & BIT(33));
+		processor_free(q);
+	}
+}
+
+static void
+branch_history_control_is_in_subleaf_2_of_leaf_7(void **state)
+{
+	(void)state;
+	assert_int_equal(query(7, 0, EAX), 2);
+	assert_int_equal(query(7, 2, EDX), 1u << 4);
+	assert_int_equal(query(7, 1, EDX), 0);
+	processor_free(p);
+	p = processor_new("Icelake-Server", 1);
+	assert_int_equal(query(7, 0, EAX), 0);
+}
+
+static void
 topology_leaves_agree_for_any_number_of_processors(void **state)
 {
 	(void)state;
@@ -259,6 +301,9 @@ main(void)
 		TEST(errors_name_the_part_that_is_wrong),
 		TEST(vmx_capabilities_can_be_switched_off),
 		TEST(an_older_model_lacks_what_came_later),
+		TEST(an_older_model_lacks_later_vmx_capabilities_until_they_are_asked_for),
+		TEST(every_model_of_the_list_can_be_had),
+		TEST(branch_history_control_is_in_subleaf_2_of_leaf_7),
 		TEST(topology_leaves_agree_for_any_number_of_processors),
 		TEST(one_processor_has_no_htt),
 		TEST(xsave_sizes_follow_xcr0),

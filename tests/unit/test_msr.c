@@ -295,7 +295,7 @@ prediction_commands_are_write_only(void **state)
 	assert_false(msr_read(cpu, 0x49, &value));
 	assert_true(msr_write(cpu, 0x49, 1));
 	assert_false(msr_write(cpu, 0x49, 2));
-	assert_true(msr_write(cpu, 0x48, 7));
+	assert_true(msr_write(cpu, 0x48, 0x407));
 	assert_false(msr_write(cpu, 0x48, 8));
 }
 
