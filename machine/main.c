@@ -47,8 +47,10 @@ main(int argc, char **argv)
 		return finish_output();
 	}
 	machine = machine_new(config, &error);
-	if (!machine)
+	if (!machine) {
+		config_free(config);
 		return fail(error);
+	}
 	status = machine_run(machine);
 	machine_free(machine);
 	config_free(config);
