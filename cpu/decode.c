@@ -41,7 +41,7 @@ struct pattern {
 	u8 byte, specific;
 };
 
-#define CANDIDATES 32
+#define CANDIDATES 64
 static struct pattern pattern[INSN_COUNT];
 static u16 bucket[2][MAPS][256][CANDIDATES];
 static u8 bucket_size[2][MAPS][256];
