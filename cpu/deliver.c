@@ -33,6 +33,13 @@ event_sets_rf(const struct event_info *event)
 	return event->vector != VECTOR_DB || event->cr2 & DR6_BD;
 }
 
+/* INT n, INT3 and INTO: the program asks, and the gate's DPL decides whether it may. */
+static bool
+from_program(const struct event_info *event)
+{
+	return event->type == EVENT_SOFTWARE_INTERRUPT || event->type == EVENT_SOFTWARE_EXCEPTION;
+}
+
 static void
 note_debug_exception(struct vcpu *cpu, u64 causes)
 {
@@ -53,6 +60,14 @@ note_event(struct vcpu *cpu, const struct event_info *event)
 	if (event->type == EVENT_NMI)
 		cpu->nmi_blocked = true;
 	/*
+	 * Debug traps that MOV SS holds back are lost when the next instruction faults or is INT1; they outlive INT n, INT3 and INTO, and
+	 * meet the handler's first instruction.
+	 */
+	if (!from_program(event)) {
+		cpu->pending_db = 0;
+		cpu->pending &= ~(u32)PEND_DB;
+	}
+	/*
 	 * RF becomes what the image pushed has. It is set here, not in the image only, so that a VM exit or a double fault on the way sees
 	 * it too; the delivery clears it in the end.
 	 */
@@ -60,13 +75,6 @@ note_event(struct vcpu *cpu, const struct event_info *event)
 		cpu->rflags |= FLAG_RF;
 	else if (event->type >= EVENT_SOFTWARE_INTERRUPT)
 		cpu->rflags &= ~FLAG_RF;
-}
-
-/* INT n, INT3 and INTO: the program asks, and the gate's DPL decides whether it may. */
-static bool
-from_program(const struct event_info *event)
-{
-	return event->type == EVENT_SOFTWARE_INTERRUPT || event->type == EVENT_SOFTWARE_EXCEPTION;
 }
 
 static u64

@@ -94,7 +94,10 @@ load_stack(struct vcpu *cpu, const struct far_return *r, u64 rsp)
 	cpu->r[RSP] = (cpu->r[RSP] & ~mask) | (rsp & mask);
 }
 
-/* The outer program must not keep segments that it could not load itself. The base of a null FS or GS stays. */
+/*
+ * The outer program must not keep segments that it could not load itself. Only the selector goes: the bases of FS and GS stay, and 64-bit mode
+ * goes on using them.
+ */
 static void
 drop_inner_segments(struct vcpu *cpu)
 {
@@ -103,10 +106,12 @@ drop_inner_segments(struct vcpu *cpu)
 		unsigned type = s->access & SEG_TYPE;
 		if (n == CS || n == SS)
 			continue;
-		if (selector_null(s->selector))
+		if (selector_null(s->selector)) {
 			s->selector = 0;
-		else if (SEG_DPL(s->access) < cpu->cpl && !((type & TYPE_CODE) && (type & TYPE_CODE_CONFORMING)))
-			segment_set_null(s, 0, 0);
+		} else if (SEG_DPL(s->access) < cpu->cpl && !((type & TYPE_CODE) && (type & TYPE_CODE_CONFORMING))) {
+			s->selector = 0;
+			s->access |= SEG_UNUSABLE;
+		}
 	}
 }
 

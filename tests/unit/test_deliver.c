@@ -598,6 +598,30 @@ debug_exceptions_update_dr6_and_clear_gd(void **state)
 }
 
 static void
+debug_traps_held_back_outlive_program_requests_only(void **state)
+{
+	static const struct {
+		u8 type;
+		bool stays;
+	} rows[] = {{EVENT_EXTERNAL, false},	   {EVENT_NMI, false},		     {EVENT_HARDWARE_EXCEPTION, false},
+		    {EVENT_SOFTWARE_INTERRUPT, true}, {EVENT_PRIVILEGED_SOFTWARE, false}, {EVENT_SOFTWARE_EXCEPTION, true}};
+	struct processor *p = new_protected(0);
+	struct vcpu *cpu = p->cpu;
+
+	(void)state;
+	put_idt(cpu, 3, make_gate(SEL_CODE0, HANDLER, GATE_INT));
+	for (unsigned n = 0; n < COUNT(rows); n++) {
+		struct event_info e = {.vector = 3, .type = rows[n].type};
+		cpu->pending_db = BIT(14);
+		cpu->pending = PEND_DB | PEND_INTR;
+		assert_int_equal(deliver_once(cpu, &e, false), NO_FAULT);
+		assert_int_equal(cpu->pending, rows[n].stays ? PEND_DB | PEND_INTR : PEND_INTR);
+		assert_int_equal(cpu->pending_db, rows[n].stays ? BIT(14) : 0);
+	}
+	processor_free(p);
+}
+
+static void
 injected_events_keep_cr2_and_rf(void **state)
 {
 	struct processor *p = new_protected(0);
@@ -792,6 +816,7 @@ main(void)
 		cmocka_unit_test(interrupt_stack_table_applies_at_any_privilege),
 		cmocka_unit_test(long_mode_gates_and_handlers_are_checked),
 		cmocka_unit_test(debug_exceptions_update_dr6_and_clear_gd),
+		cmocka_unit_test(debug_traps_held_back_outlive_program_requests_only),
 		cmocka_unit_test(injected_events_keep_cr2_and_rf),
 		cmocka_unit_test(nmi_blocks_nmis_until_iret),
 		cmocka_unit_test(contributory_pairs_make_a_double_fault),

@@ -477,11 +477,14 @@ iretq_always_takes_ss_and_rsp(void **state)
 	cpu->seg[GS].selector = 3;
 	cpu->seg[GS].access = SEG_UNUSABLE;
 	cpu->seg[GS].base = 0xffff888800000000;
+	cpu->seg[FS].base = 0x77770000;
 	PUT_STACK(8, TARGET, SEL_CODE64_3, 2, 0x7000, SEL_DATA3);
 	assert_int_equal(RUN(cpu, 0x48, 0xcf), NO_FAULT);
 	assert_int_equal(cpu->cpl, 3);
 	assert_int_equal(cpu->seg[SS].selector, SEL_DATA3);
-	/* A null selector loses its RPL but not its base; segments of ring 0 go. */
+	/* A null selector loses its RPL; segments of ring 0 lose their selectors; bases stay. */
+	assert_int_equal(cpu->seg[FS].selector, 0);
+	assert_int_equal(cpu->seg[FS].base, 0x77770000);
 	assert_int_equal(cpu->seg[GS].selector, 0);
 	assert_true(cpu->seg[GS].base == 0xffff888800000000);
 	assert_true(cpu->seg[DS].access & SEG_UNUSABLE);
