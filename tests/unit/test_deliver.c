@@ -69,6 +69,8 @@ real_mode_stack_wraps_at_64k_and_the_table_has_a_limit(void **state)
 	cpu->idtr.limit = 0x40 * 4 + 2;
 	assert_int_equal(deliver_once(cpu, &interrupt_40, false), VECTOR_GP);
 	assert_false(cpu->event.has_error);
+	cpu->idtr.limit++;
+	assert_int_equal(deliver_once(cpu, &interrupt_40, false), NO_FAULT);
 	processor_free(p);
 }
 
@@ -557,6 +559,9 @@ long_mode_gates_and_handlers_are_checked(void **state)
 	cpu->is_delivering = false;
 	cpu->tr.limit = 10;
 	assert_faults(deliver_once(cpu, &interrupt_40, false), VECTOR_TS, SEL_TSS | 1);
+	cpu->is_delivering = false;
+	cpu->tr.limit = 11;
+	assert_faults(deliver_once(cpu, &interrupt_40, false), VECTOR_SS, 1);
 	cpu->is_delivering = false;
 	cpu->idtr.limit = 0x40e;
 	assert_faults(deliver_once(cpu, &interrupt_40, false), VECTOR_GP, ERROR_GATE | 1);

@@ -54,6 +54,11 @@ real_mode_far_transfers(void **state)
 	assert_int_equal(cpu->rip, CODE + 5);
 	assert_int_equal(cpu->seg[CS].base, 0);
 	assert_int_equal(cpu->r[RSP], STACK + 4);
+	/* The last byte of the segment is fine. */
+	PUT_STACK(2, 0xffff, 0);
+	assert_int_equal(RUN(cpu, 0xcb), NO_FAULT);
+	assert_int_equal(cpu->rip, 0xffff);
+	cpu->rip = CODE;
 	/* A 32-bit offset beyond the segment */
 	assert_faults(RUN(cpu, 0x66, 0xea, 0x00, 0x00, 0x01, 0x00, 0x00, 0x02), VECTOR_GP, 0);
 	assert_int_equal(RUN(cpu, 0xea, 0x34, 0x12, 0x00, 0x02), NO_FAULT);
@@ -289,6 +294,18 @@ call_gate_of_64_bits(void **state)
 	assert_int_equal(cpu->r[RSP], STACK0 - 32);
 	ASSERT_STACK(8, CODE + 2, SEL_CODE64_3, STACK, SEL_DATA3);
 	processor_free(p);
+	/* From ring 0 to ring 0 in compatibility mode: quadwords as well. */
+	p = new_long(0);
+	cpu = p->cpu;
+	processor_long(cpu, 0);
+	put_gdt(cpu, SEL_TEST, make_gate(SEL_CODE64, TARGET, CALL_GATE));
+	put(cpu, GDT + SEL_TEST + 8, 8, 0);
+	segment_set_flat(&cpu->seg[CS], SEL_CODE0, A_CODE);
+	cpu_mode_changed(cpu);
+	assert_int_equal(call_to(cpu, SEL_TEST, 0), NO_FAULT);
+	assert_int_equal(cpu->rip, TARGET);
+	ASSERT_STACK(8, CODE + 7, SEL_CODE0);
+	processor_free(p);
 }
 
 /* --- returns --- */
@@ -311,6 +328,7 @@ static const struct {
 	{"not present", 0, SEL_TEST, 0xc01b, VECTOR_NP, SEL_TEST},
 	{"limit", 0, SEL_TEST, 0x409b, VECTOR_GP, 0},
 	{"fine", 0, SEL_TEST, 0xc09b, NO_FAULT, 0},
+	{"conforming, DPL of the RPL", 0, SEL_TEST, 0xc09f, NO_FAULT, 0},
 };
 
 static void
@@ -350,6 +368,20 @@ static const struct {
 	{"not present", SEL_TEST | 3, 0x73, VECTOR_SS, SEL_TEST},
 	{"fine", SEL_TEST | 3, 0x40f3, NO_FAULT, 0},
 };
+
+static void
+retf_releases_parameters_of_the_same_privilege(void **state)
+{
+	struct processor *p = new_protected(0);
+	struct vcpu *cpu = p->cpu;
+
+	(void)state;
+	PUT_STACK(4, TARGET, SEL_CODE0);
+	assert_int_equal(RUN(cpu, 0xca, 0x10, 0), NO_FAULT);
+	assert_int_equal(cpu->rip, TARGET);
+	assert_int_equal(cpu->r[RSP], STACK + 0x10);
+	processor_free(p);
+}
 
 static void
 return_stack_segments_are_checked(void **state)
@@ -426,6 +458,9 @@ iret_enters_and_stays_in_vm86(void **state)
 	struct vcpu *cpu = p->cpu;
 
 	(void)state;
+	PUT_STACK(4, 0x10000, 0x11, FLAG_VM, 0, 0, 0, 0, 0, 0);
+	assert_faults(RUN(cpu, 0xcf), VECTOR_GP, 0);
+	assert_int_equal(cpu->cpl, 0);
 	PUT_STACK(4, TARGET, 0x11, FLAG_VM | FLAG_IOPL | FLAG_IF | 2, 0x12345678, 0x12, 0x13, 0x14, 0x15, 0x16);
 	assert_int_equal(RUN(cpu, 0xcf), NO_FAULT);
 	assert_true(cpu_vm86(cpu));
@@ -617,6 +652,9 @@ sysenter_and_sysexit(void **state)
 
 	(void)state;
 	assert_faults(RUN(cpu, 0x0f, 0x34), VECTOR_GP, 0);
+	cpu->cpl = 0;
+	assert_faults(RUN(cpu, 0x0f, 0x35), VECTOR_GP, 0);
+	cpu->cpl = 3;
 	cpu->msr.sysenter_cs = 0x13;
 	cpu->msr.sysenter_esp = 0x7000;
 	cpu->msr.sysenter_eip = 0x1900;
@@ -667,6 +705,7 @@ main(void)
 		cmocka_unit_test(call_gates_are_checked),
 		cmocka_unit_test(call_gate_of_64_bits),
 		cmocka_unit_test(return_code_segments_are_checked),
+		cmocka_unit_test(retf_releases_parameters_of_the_same_privilege),
 		cmocka_unit_test(return_stack_segments_are_checked),
 		cmocka_unit_test(iret_takes_flags_by_the_cpl_it_leaves),
 		cmocka_unit_test(return_to_a_16_bit_stack_loads_16_bits),

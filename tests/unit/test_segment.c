@@ -299,6 +299,17 @@ les_loads_both_or_neither(void **state)
 	assert_int_equal(cpu->r[RCX], 0x11223344);
 	assert_int_equal(cpu->seg[ES].selector, SEL_TEST);
 	processor_free(p);
+	/* lfs rcx,[rbx] with REX.W */
+	p = new_long(0);
+	cpu = p->cpu;
+	put(cpu, 0xc000, 8, 0x1122334455667788);
+	put(cpu, 0xc008, 2, SEL_DATA0);
+	cpu->r[RBX] = 0xc000;
+	assert_int_equal(RUN(cpu, 0x48, 0x0f, 0xb4, 0x0b), NO_FAULT);
+	assert_true(cpu->r[RCX] == 0x1122334455667788);
+	assert_int_equal(cpu->seg[FS].selector, SEL_DATA0);
+	assert_int_equal(RUN(cpu, 0x0f, 0xb2, 0x0b), VECTOR_GP); /* lss with the upper half as selector */
+	processor_free(p);
 }
 
 static void
@@ -361,6 +372,13 @@ verr_verw_and_arpl_set_zf(void **state)
 	assert_true(cc_zf(cpu));
 	cpu->r[RAX] = SEL_TEST | 2;
 	assert_int_equal(RUN(cpu, 0x0f, 0x00, 0xe8), NO_FAULT);
+	assert_false(cc_zf(cpu));
+	put_gdt(cpu, SEL_TEST, make_descriptor(0, 0, 0xe2)); /* LDT */
+	cpu->r[RAX] = SEL_TEST;
+	assert_int_equal(RUN(cpu, 0x0f, 0x00, 0xe0), NO_FAULT);
+	assert_false(cc_zf(cpu));
+	put_gdt(cpu, SEL_TEST, make_descriptor(0, 0, 0xb9)); /* execute-only */
+	assert_int_equal(RUN(cpu, 0x0f, 0x00, 0xe0), NO_FAULT);
 	assert_false(cc_zf(cpu));
 	/* arpl ax,cx */
 	cpu->r[RAX] = 0x71;
@@ -477,6 +495,9 @@ cli_and_sti_follow_iopl_and_pvi(void **state)
 	assert_int_equal(RUN(cpu, 0xfb), NO_FAULT);
 	assert_true(cpu->rflags & FLAG_IF);
 	assert_int_equal(cpu->shadow, SHADOW_STI);
+	assert_int_equal(RUN(cpu, 0xfa), NO_FAULT);
+	assert_int_equal(cpu_rflags(cpu), 0x3002);
+	assert_int_equal(RUN(cpu, 0xfb), NO_FAULT);
 	cpu->shadow = 0;
 	assert_int_equal(RUN(cpu, 0xfb), NO_FAULT);
 	assert_int_equal(cpu->shadow, 0); /* IF was set already */

@@ -206,8 +206,12 @@ static const struct {
 	{"CS null", 0x4c, 0, 0, VECTOR_TS, 0},
 	{"CS data", 0x4c, SEL_DATA0, 0, VECTOR_TS, SEL_DATA0},
 	{"CS DPL", 0x4c, SEL_TEST, 0xfb, VECTOR_TS, SEL_TEST},
+	{"CS conforming of outer DPL", 0x4c, SEL_TEST, 0xff, VECTOR_TS, SEL_TEST},
 	{"CS not present", 0x4c, SEL_TEST, 0x1b, VECTOR_NP, SEL_TEST},
 	{"SS null", 0x50, 0, 0, VECTOR_TS, 0},
+	{"SS beyond the table", 0x50, 0x108, 0, VECTOR_TS, 0x108},
+	{"SS read-only", 0x50, SEL_TEST, 0x91, VECTOR_TS, SEL_TEST},
+	{"SS RPL", 0x50, SEL_DATA0 | 1, 0, VECTOR_TS, SEL_DATA0},
 	{"SS DPL", 0x50, SEL_DATA3 & ~3, 0, VECTOR_TS, SEL_DATA3 & ~3},
 	{"SS not present", 0x50, SEL_TEST, 0x13, VECTOR_SS, SEL_TEST},
 	{"DS execute-only", 0x54, SEL_TEST, 0x99, VECTOR_TS, SEL_TEST},
@@ -316,6 +320,20 @@ tss_of_16_bits(void **state)
 }
 
 static void
+conforming_code_segment_gives_its_rpl(void **state)
+{
+	struct processor *p = new_tasks(0);
+	struct vcpu *cpu = p->cpu;
+
+	(void)state;
+	put(cpu, TSS_OTHER + 0x4c, 2, SEL_CONFORMING);
+	assert_int_equal(jump_to(cpu, SEL_OTHER), NO_FAULT);
+	assert_int_equal(cpu->cpl, 0);
+	assert_int_equal(cpu->seg[CS].selector, SEL_CONFORMING);
+	processor_free(p);
+}
+
+static void
 paging_loads_cr3_and_page_faults_come_first(void **state)
 {
 	struct processor *p = new_tasks(0);
@@ -354,6 +372,7 @@ main(void)
 		cmocka_unit_test(trap_bit_makes_a_debug_exception),
 		cmocka_unit_test(vm86_task),
 		cmocka_unit_test(tss_of_16_bits),
+		cmocka_unit_test(conforming_code_segment_gives_its_rpl),
 		cmocka_unit_test(paging_loads_cr3_and_page_faults_come_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
