@@ -108,7 +108,9 @@ vmx_intercept_insn(struct vcpu *cpu, enum vmx_insn insn)
 	if (in && rule->layout != INFORMATION_NONE)
 		vmx->vmcs.exit_instruction_info =
 			vmx_instruction_information(cpu, in, (enum information_layout)rule->layout, rule->identity);
-	if (in && rule->qualification == QUALIFY_DISPLACEMENT)
+	if (insn == VMX_INSN_MWAIT)
+		qualification = cpu->monitor.armed;
+	else if (in && rule->qualification == QUALIFY_DISPLACEMENT)
 		qualification = vmx_displacement(cpu, in);
 	else if (in && rule->qualification == QUALIFY_LINEAR)
 		qualification = linear_operand(cpu, in);
@@ -433,10 +435,13 @@ vmx_intercept_interrupt(struct vcpu *cpu)
 	struct vmx *vmx = cpu->vmx;
 	u8 vector;
 
-	if (!PIN_ON(vmx, EXTERNAL_INTERRUPT_EXITING))
-		return true;
 	/* INJ-21, INJ-22 */
 	if (cpu->activity == ACTIVITY_SHUTDOWN || cpu->activity == ACTIVITY_WAIT_SIPI)
+		return false;
+	if (!PIN_ON(vmx, EXTERNAL_INTERRUPT_EXITING))
+		return true;
+	/* EV-08: as natively, although the manual leaves it open. */
+	if (cpu->shadow & (SHADOW_STI | SHADOW_MOV_SS))
 		return false;
 	if (PIN_ON(vmx, POSTED_INTERRUPTS) || EXIT_ON(vmx, ACKNOWLEDGE_INTERRUPT)) {
 		vector = lapic_acknowledge(cpu);

@@ -123,7 +123,8 @@ vmx_canonical(const struct vcpu *cpu, u64 linear)
 bool
 vmx_operation(const struct vcpu *cpu)
 {
-	return cpu->vmx && cpu->vmx->operation;
+	/* SMM-01: the default treatment of SMIs leaves VMX operation until RSM. */
+	return cpu->vmx && cpu->vmx->operation && !cpu->in_smm;
 }
 
 const struct vmx_stats *
