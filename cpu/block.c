@@ -9,6 +9,7 @@
 #include "bus/memory.h"
 #include "cpu/decode.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "cpu/paging.h"
 #include "cpu/tlb.h"
 #include "cpu/vcpu.h"
@@ -145,6 +146,12 @@ flush_all(struct vcpu *cpu)
 	}
 }
 
+void
+block_forget_all(struct vcpu *cpu)
+{
+	flush_all(cpu);
+}
+
 /* --- decoding --- */
 
 /* Where bytes come from: up to two pages of host memory, or none (device memory). */
@@ -219,6 +226,8 @@ build(struct source *s, struct block *b, unsigned limit, bool fast)
 	bool limited = !(mode & MODE_CS_FLAT);
 	while (open && count < limit && offset < PAGE_SIZE) {
 		struct insn *in = &b->insn[count];
+		if (unlikely(cpu->hooks) && count && hooks_announced(cpu->hooks, offset))
+			break;
 		u8 buffer[16];
 		unsigned in_page = (unsigned)PAGE_SIZE - offset;
 		enum decode_result r = decode(cpu, code_size(mode), page + offset, MIN(in_page, 15), in);
@@ -256,11 +265,11 @@ build(struct source *s, struct block *b, unsigned limit, bool fast)
 		/* Direct jumps start unlinked; their immediate is the displacement, kept in disp. */
 		if (fast_is_direct_jump(in))
 			in->target = block_stub.insn;
-		if (fast && !crosses)
-			fast_fuse(in, count == 0);
 		offset += length;
 		count++;
 	}
+	if (fast)
+		fast_fuse(b->insn, count);
 	b->n = count;
 	b->bytes = (u16)(offset - start);
 	b->mode = mode;
@@ -350,7 +359,10 @@ block_find(struct vcpu *cpu)
 {
 	struct block_cache *c = cpu->blocks;
 	struct source s;
-	if (!locate(cpu, &s))
+	bool in_memory = locate(cpu, &s), announced = unlikely(cpu->hooks) && hooks_announced(cpu->hooks, s.linear);
+	if (announced && hooks_instruction(cpu, s.linear))
+		return NULL;
+	if (!in_memory)
 		return from_device(&s, c);
 	unsigned h = hash_of(s.host, cpu->mode);
 	for (struct block *b = c->hash[h]; b; b = b->hash_next)
@@ -364,7 +376,7 @@ block_find(struct vcpu *cpu)
 	build(&s, b, BLOCK_MAX, true);
 	cpu->stats.blocks++;
 	cpu->stats.decoded += (u64)b->n;
-	if (s.second || b->n == 0) {
+	if (s.second || b->n == 0 || announced) {
 		/* One instruction across two pages is decoded each time it is met: the second page's mapping is nobody's fact but the TLB's. */
 		memcpy(&c->scratch, b, sizeof(struct block) + ((size_t)b->n + 1) * sizeof(struct insn));
 		return c->scratch.insn;

@@ -58,11 +58,14 @@ void block_cache_free(struct block_cache *c);
 
 /*
  * The first instruction of the block at cpu->rip, decoded if need be; sets cpu->rip_page. Raises the fetch's faults. Never a dead block, and
- * not necessarily one that fits the budget.
+ * not necessarily one that fits the budget. NULL: a listener stopped the machine here (hooks.h).
  */
 const struct insn *block_find(struct vcpu *cpu);
 /* A scratch block of at most `limit` instructions from cpu->rip, for now. */
 const struct insn *block_scratch(struct vcpu *cpu, unsigned limit);
+
+/* Empties the cache: what blocks depend on besides code and mode has changed. Not while a block is being executed. */
+void block_forget_all(struct vcpu *cpu);
 
 /* Jump `link` has led to the block of `to`, in the same page: next time it goes there directly. */
 void block_link(struct vcpu *cpu, const struct insn *link, const struct insn *to);
@@ -78,8 +81,8 @@ void fast_init(void);
 handler fast_form(struct insn *in, u32 mode);
 /* Does `in` have a linkable target (its imm is unused)? */
 bool fast_is_direct_jump(const struct insn *in);
-/* Called after `in` was appended: replaces its predecessor's handler (or its own) by a form that knows both. */
-void fast_fuse(struct insn *in, bool first);
+/* Gives a block's instructions handlers that know their neighbours: flags, pairs. */
+void fast_fuse(struct insn *in, unsigned n);
 
 /* dispatch.c: the handlers around op_x, chosen by row and mode */
 handler slow_form(const struct insn *in, u32 mode);

@@ -8,7 +8,7 @@
 #define PAIRS 512
 
 static struct fast_row row[INSN_COUNT];
-static struct fast_pair pair[PAIRS]; /* hashed by first handler, open addressing */
+static struct fast_jump_pair pair[PAIRS]; /* hashed by first handler, open addressing */
 
 struct fast_row *
 fast_row(unsigned op)
@@ -23,12 +23,12 @@ pair_slot(handler first)
 }
 
 void
-fast_pair_add(handler first, const handler by_condition[16])
+fast_jump_pair_add(handler first, const handler by_condition[16])
 {
 	unsigned n = pair_slot(first);
 	while (pair[n].first && pair[n].first != first)
 		n = (n + 1) % PAIRS;
-	pair[n] = (struct fast_pair){first, by_condition};
+	pair[n] = (struct fast_jump_pair){first, by_condition};
 }
 
 void
@@ -41,6 +41,7 @@ fast_init(void)
 	fast_alu_register();
 	fast_move_register();
 	fast_jump_register();
+	fast_pair_register();
 }
 
 static bool
@@ -119,32 +120,47 @@ fast_form(struct insn *in, u32 mode)
 	return r->form[size][form];
 }
 
-void
-fast_fuse(struct insn *in, bool first)
+/* The handler for `first` and the conditional jump `second`, or NULL. */
+static handler
+jump_pair_of(handler first, const struct insn *second)
 {
-	static u8 known;
-	if (first)
-		known = EFFECT_UNKNOWN;
-	if (is_jcc(in->op) && in->fn != h_slow_end) {
-		unsigned condition = condition_of(in->op);
-		in->fn = fast_jcc(condition, known);
-		if (first)
-			return;
-		for (unsigned n = pair_slot(in[-1].fn); pair[n].first; n = (n + 1) % PAIRS)
-			if (pair[n].first == in[-1].fn) {
-				if (pair[n].by_condition[condition])
-					in[-1].fn = pair[n].by_condition[condition];
-				break;
-			}
-		return;
-	}
-	if (!(in->ea & EA_MEM) && in->fn == row[in->op].form[PREFIX_OSIZE(in->prefix)][FORM_REG]) {
-		if (in->op >= INSN_SETO && in->op <= INSN_SETNLE)
+	if (!is_jcc(second->op) || second->fn == h_slow_end)
+		return NULL;
+	for (unsigned n = pair_slot(first); pair[n].first; n = (n + 1) % PAIRS)
+		if (pair[n].first == first)
+			return pair[n].by_condition[condition_of(second->op)];
+	return NULL;
+}
+
+/* Conditions whose flags come from a known instruction of the block read them directly. */
+static void
+know_flags(struct insn *in, unsigned n)
+{
+	enum flags_effect known = EFFECT_UNKNOWN;
+	for (; n--; in++) {
+		unsigned size = PREFIX_OSIZE(in->prefix);
+		bool single = !(in->ea & EA_MEM) && in->fn == row[in->op].form[size][FORM_REG];
+		if (is_jcc(in->op) && in->fn != h_slow_end)
+			in->fn = fast_jcc(condition_of(in->op), known);
+		else if (single && in->op >= INSN_SETO && in->op <= INSN_SETNLE)
 			in->fn = fast_setcc(in->op - INSN_SETO, known);
-		else if (in->op >= INSN_CMOVO && in->op <= INSN_CMOVNLE)
-			in->fn = fast_cmovcc(in->op - INSN_CMOVO, known, PREFIX_OSIZE(in->prefix));
+		else if (single && in->op >= INSN_CMOVO && in->op <= INSN_CMOVNLE)
+			in->fn = fast_cmovcc(in->op - INSN_CMOVO, known, size);
+		if (row[in->op].effect != EFFECT_NONE)
+			known = row[in->op].effect;
 	}
-	u8 effect = row[in->op].effect;
-	if (effect != EFFECT_NONE)
-		known = effect;
+}
+
+void
+fast_fuse(struct insn *in, unsigned n)
+{
+	know_flags(in, n);
+	for (unsigned k = 0; k + 1 < n; k++) {
+		handler both = jump_pair_of(in[k].fn, &in[k + 1]);
+		/* A compare that its jump wants is not given away to the instruction before it. */
+		if (!both && !(k + 2 < n && jump_pair_of(in[k + 1].fn, &in[k + 2])))
+			both = fast_pair_of(in[k].fn, in[k + 1].fn);
+		if (both)
+			in[k++].fn = both;
+	}
 }

@@ -22,17 +22,20 @@ struct fast_row {
 };
 
 /* A pair whose second is a conditional jump: one handler does both. Conditions without a handler stay apart. */
-struct fast_pair {
+struct fast_jump_pair {
 	handler first;
 	const handler *by_condition; /* 16 */
 };
 
-void fast_pair_add(handler first, const handler by_condition[16]);
+void fast_jump_pair_add(handler first, const handler by_condition[16]);
 struct fast_row *fast_row(unsigned op);
 extern handler fast_nop; /* set by fast_move_register() */
 void fast_alu_register(void);
 void fast_move_register(void);
 void fast_jump_register(void);
+void fast_pair_register(void); /* after the others */
+/* One handler for two, or NULL. */
+handler fast_pair_of(handler first, handler second);
 
 /* X-macro iterators. */
 #define FAST_SIZES(M, ...) M(__VA_ARGS__, 0) M(__VA_ARGS__, 1) M(__VA_ARGS__, 2) M(__VA_ARGS__, 3)

@@ -336,8 +336,8 @@ PAIRS_RESULT(inc_r, 3, alu_inc(cpu, REG(3, i->rd), 3))
 PAIRS_RESULT(dec_r, 2, alu_dec(cpu, REG(2, i->rd), 2))
 PAIRS_RESULT(dec_r, 3, alu_dec(cpu, REG(3, i->rd), 3))
 
-#define ADD_PAIR(name, s) fast_pair_add(name##s, name##_##s##_table);
-#define ADD_PAIR_EA(base, s, ea) fast_pair_add(base##s##ea, base##ea##_##s##_table);
+#define ADD_PAIR(name, s) fast_jump_pair_add(name##s, name##_##s##_table);
+#define ADD_PAIR_EA(base, s, ea) fast_jump_pair_add(base##s##ea, base##ea##_##s##_table);
 #define ADD_PAIRS_OF_SIZE(s)                                                                                                               \
 	ADD_PAIR(cmp_rr, s)                                                                                                                \
 	ADD_PAIR(cmp_ri, s)                                                                                                                \
