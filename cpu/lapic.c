@@ -5,7 +5,7 @@
  * The timer counts the core crystal clock of CPUID leaf 15h, which is the machine's clock. Its host event is armed only
  * while an expiry can
  * raise an interrupt; the count is computed when it is read.
- * Version 14h, 6 LVT entries. Choices where the manual leaves room: the APIC id cannot be written; lowest-priority
+ * Version 14h, 6 LVT entries. Choices where the manual leaves room: the xAPIC id can be written; lowest-priority
  * messages go to the processor
  * with the lowest PPR, and of several to the first; a delivery is complete at once (delivery status always 0).
  * Not modelled: CMCI, thermal and performance-counter interrupts (their LVT entries are stored), remote read,
@@ -71,6 +71,7 @@ enum timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_DEADLINE };
 struct lapic {
 	struct vcpu *cpu;
 	struct event timer;
+	u8 id; /* in xAPIC mode */
 	u32 tpr, ldr, dfr, svr, esr, errors /* since the last write of ESR */, icr[2], lvt[LVT_COUNT], initial, divide;
 	u32 isr[8], tmr[8], irr[8];
 	u64 start; /* when the count had its initial value */
@@ -114,7 +115,7 @@ lapic_x2apic(struct vcpu *cpu)
 u32
 lapic_id(struct vcpu *cpu)
 {
-	return cpu->index;
+	return lapic_x2apic(cpu) ? cpu->index : cpu->lapic->id;
 }
 
 static bool
@@ -668,6 +669,7 @@ write_register(struct lapic *apic, unsigned reg, u32 value)
 		return true;
 	}
 	switch (reg) {
+	case REG_ID: apic->id = (u8)(value >> 24); return true;
 	case REG_TPR: set_tpr(apic, value); return true;
 	case REG_EOI: lapic_eoi(apic->cpu); return true;
 	case REG_LDR: apic->ldr = value & 0xff000000; return true;
@@ -684,7 +686,6 @@ write_register(struct lapic *apic, unsigned reg, u32 value)
 	case REG_ICR_HIGH: apic->icr[1] = value & 0xff000000; return true;
 	case REG_INITIAL: write_initial_count(apic, value); return true;
 	case REG_DIVIDE: write_divide(apic, value); return true;
-	case REG_ID:
 	case REG_VERSION:
 	case REG_APR:
 	case REG_PPR:
@@ -806,6 +807,7 @@ lapic_reset(struct vcpu *cpu, bool init)
 	struct lapic *apic = cpu->lapic;
 	reset_registers(apic);
 	if (!init) {
+		apic->id = (u8)cpu->index;
 		cpu->msr.apic_base = APIC_DEFAULT_BASE | (cpu_has(cpu, FEATURE_APIC) ? APIC_BASE_EN : 0) | (cpu->index ? 0 : APIC_BASE_BSP);
 		apic->sipi_after_init = false;
 	} else if (apic->sipi_after_init) {
@@ -829,8 +831,10 @@ lapic_base_write(struct vcpu *cpu, u64 value)
 	if (((old & modes) == modes && mode == APIC_BASE_EN) || (!(old & APIC_BASE_EN) && mode == modes))
 		return false;
 	cpu->msr.apic_base = value;
-	if (!mode && old & APIC_BASE_EN)
+	if (!mode && old & APIC_BASE_EN) {
 		reset_registers(cpu->lapic);
+		cpu->lapic->id = (u8)cpu->index;
+	}
 	if (mode == modes && !(old & APIC_BASE_EXTD))
 		cpu->lapic->icr[1] = 0;
 	if (value != old)
@@ -843,6 +847,7 @@ void
 lapic_state(struct lapic *apic, struct state *s)
 {
 	state_section(s, "lapic", 1);
+	STATE(s, apic->id);
 	STATE(s, apic->tpr);
 	STATE(s, apic->ldr);
 	STATE(s, apic->dfr);

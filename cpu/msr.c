@@ -27,7 +27,7 @@ LOG_CATEGORY("msr");
 #define MICROCODE_REVISION 0x0d0003e0ull /* above every revision that a kernel asks for on these models */
 
 enum slot {
-#define MSR_STORED(address, name, feature, reset, writable) SLOT_##name,
+#define MSR_STORED(address, name, feature, reset, writable, check) SLOT_##name,
 #define MSR_FIELD(address, name, feature, field, reset, writable, check)
 #define MSR_CONST(address, name, feature, value)
 #define MSR_HOOKED(address, name, feature, hook)
@@ -73,6 +73,14 @@ static bool
 check_canonical(const struct vcpu *cpu, u64 value)
 {
 	return msr_canonical(cpu, value);
+}
+
+/* Machine-check controls: other values are undefined. */
+static bool
+check_all_or_none(const struct vcpu *cpu, u64 value)
+{
+	(void)cpu;
+	return value == 0 || value == ~0ull;
 }
 
 static bool
@@ -313,7 +321,7 @@ write_efer(struct vcpu *cpu, u64 value)
 /* --- the rows --- */
 
 enum row_index {
-#define MSR_STORED(address, name, feature, reset, writable) ROW_##name,
+#define MSR_STORED(address, name, feature, reset, writable, check) ROW_##name,
 #define MSR_FIELD(address, name, feature, field, reset, writable, check) ROW_##name,
 #define MSR_CONST(address, name, feature, value) ROW_##name,
 #define MSR_HOOKED(address, name, feature, hook) ROW_##name,
@@ -334,8 +342,8 @@ static const struct msr_row {
 	bool (*read)(struct vcpu *cpu, u64 *value);
 	bool (*write)(struct vcpu *cpu, u64 value);
 } rows[ROW_COUNT] = {
-#define MSR_STORED(address, name, feature, reset, writable)                                                                                 \
-	{#name, FEATURE_##feature, offsetof(struct vcpu, msr.other[SLOT_##name]), reset, writable, check_any, NULL, NULL},
+#define MSR_STORED(address, name, feature, reset, writable, check)                                                                                 \
+	{#name, FEATURE_##feature, offsetof(struct vcpu, msr.other[SLOT_##name]), reset, writable, check_##check, NULL, NULL},
 #define MSR_FIELD(address, name, feature, field, reset, writable, check)                                                                    \
 	{#name, FEATURE_##feature, offsetof(struct vcpu, field), reset, writable, check_##check, NULL, NULL},
 #define MSR_CONST(address, name, feature, value) {#name, FEATURE_##feature, 0, 0, 0, NULL, NULL, NULL},
@@ -351,7 +359,7 @@ static u64
 constant(const struct vcpu *cpu, enum row_index row)
 {
 	switch (row) {
-#define MSR_STORED(address, name, feature, reset, writable)
+#define MSR_STORED(address, name, feature, reset, writable, check)
 #define MSR_FIELD(address, name, feature, field, reset, writable, check)
 #define MSR_CONST(address, name, feature, value) case ROW_##name: return value;
 #define MSR_HOOKED(address, name, feature, hook)
@@ -370,7 +378,7 @@ find(u32 address, enum row_index *index)
 {
 	enum row_index i;
 	switch (address) {
-#define MSR_STORED(address, name, feature, reset, writable) case address: i = ROW_##name; break;
+#define MSR_STORED(address, name, feature, reset, writable, check) case address: i = ROW_##name; break;
 #define MSR_FIELD(address, name, feature, field, reset, writable, check) case address: i = ROW_##name; break;
 #define MSR_CONST(address, name, feature, value) case address: i = ROW_##name; break;
 #define MSR_HOOKED(address, name, feature, hook) case address: i = ROW_##name; break;

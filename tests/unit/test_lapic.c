@@ -194,6 +194,20 @@ destinations_physical_and_logical(void **state)
 }
 
 static void
+the_xapic_id_can_be_changed_and_comes_back(void **state)
+{
+	(void)state;
+	lapic_write(other, ID, 4, 0x7fu << 24);
+	assert_int_equal(takers(0x7f, false), 1 << 1);
+	assert_int_equal(takers(1, false), 0);
+	assert_true(lapic_base_write(other, other->msr.apic_base | BIT(10)));
+	assert_int_equal(takers(1, false), 1 << 1);
+	assert_true(lapic_base_write(other, 0xfee00000));
+	assert_true(lapic_base_write(other, 0xfee00800));
+	assert_int_equal(lapic_read(other, ID, 4), 1u << 24);
+}
+
+static void
 x2apic_logical_ids_are_cluster_and_bit(void **state)
 {
 	(void)state;
@@ -647,6 +661,7 @@ main(void)
 		TEST(nothing_deliverable_gives_the_spurious_vector),
 		TEST(only_level_interrupts_are_eoid_at_the_ioapic),
 		TEST(destinations_physical_and_logical),
+		TEST(the_xapic_id_can_be_changed_and_comes_back),
 		TEST(x2apic_logical_ids_are_cluster_and_bit),
 		TEST(lowest_priority_goes_to_the_least_busy_processor),
 		TEST(shorthands),

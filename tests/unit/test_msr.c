@@ -43,7 +43,7 @@ static const struct row {
 	u32 address;
 	const char *name;
 } rows[] = {
-#define MSR_STORED(address, name, feature, reset, writable) {address, #name},
+#define MSR_STORED(address, name, feature, reset, writable, check) {address, #name},
 #define MSR_FIELD(address, name, feature, field, reset, writable, check) {address, #name},
 #define MSR_CONST(address, name, feature, value) {address, #name},
 #define MSR_HOOKED(address, name, feature, hook) {address, #name},
@@ -280,6 +280,7 @@ machine_check_status_takes_only_zero(void **state)
 	for (u32 bank = 0x400; bank < 0x410; bank += 4) {
 		assert_true(msr_write(cpu, bank, ~0ull));
 		assert_int_equal(get(bank), ~0ull);
+		assert_false(msr_write(cpu, bank, 0xaaaa));
 		assert_true(msr_write(cpu, bank + 1, 0));
 		assert_false(msr_write(cpu, bank + 1, 1));
 	}
