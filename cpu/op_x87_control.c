@@ -1,7 +1,8 @@
 /*
  * x87 control: control, status and tag words, the environment, whole-state save and restore.
  *
- * Source: SDM 2, the instructions by name; SDM 1, "Saving the x87 FPU's State with FSTENV/FNSTENV and FSAVE/FNSAVE" (the four formats).
+ * Source: SDM 2, the instructions by name; SDM 1, "Saving the x87 FPU's State with FSTENV/FNSTENV and FSAVE/FNSAVE"
+ * (the four formats).
  */
 #include <string.h>
 
@@ -62,7 +63,7 @@ op_fnstsw_ax(struct vcpu *cpu, const struct insn *in)
 /*
  * The environment: seven words of 16 or 32 bits: FCW, FSW, FTW, then the pointers.
  *	protected:		FIP, FCS (32-bit format: FOP in 26:16), FDP, FDS
- *	real, virtual-8086:	FIP[15:0], FIP[31:16] << 12 | FOP, FDP[15:0], FDP[31:16] << 12; addresses are linear, 20 bits in the 16-bit format
+ *	real, virtual-8086:	FIP[15:0], FIP[31:16] << 12 | FOP, FDP[15:0], FDP[31:16] << 12; linear addresses
  * The upper halves that hold nothing are stored as ones.
  */
 #define ENVIRONMENT_WORDS 7
@@ -85,7 +86,8 @@ build_environment(const struct vcpu *cpu, unsigned size, u8 *image)
 	const struct x87 *x = &cpu->x87;
 	bool selectors = !cpu_has(cpu, FEATURE_ZERO_FCS_FDS);
 	u32 cs = selectors ? x->cs : 0, ds = selectors ? x->ds : 0, ones = 0xffff0000;
-	u32 words[ENVIRONMENT_WORDS] = {x->control | ones, x->status | ones, x87_tag_word(x) | ones, (u32)x->ip, cs, (u32)x->dp, ds};
+	u32 words[ENVIRONMENT_WORDS] = {
+		x->control | ones, x->status | ones, x87_tag_word(x) | ones, (u32)x->ip, cs, (u32)x->dp, ds};
 	if (real_format(cpu)) {
 		u32 ip = (cs << 4) + (u32)x->ip, dp = (ds << 4) + (u32)x->dp;
 		words[3] = (ip & 0xffff) | ones;

@@ -1,11 +1,11 @@
 /*
  * FXSAVE, FXRSTOR, and the XSAVE feature set.
  *
- * Every component is a few pieces of bytes at offsets of the area. A save builds them in host buffers and then writes them, after all have
- * been probed; a restore reads, checks, and only then commits.
+ * Every component is a few pieces of bytes at offsets of the area. A save builds them in host buffers and then writes
+ * them, after all have been probed; a restore reads, checks, and only then commits.
  *
- * Source: SDM 1, "Managing State Using the XSAVE Feature Set"; SDM 2, the instructions by name.
- * Not modelled: the modified optimization of XSAVEOPT and XSAVES (every component counts as modified since the last restore; the manual
+ * Source: SDM 1, "Managing State Using the XSAVE Feature Set"; SDM 2, the instructions by name. Not modelled: the
+ * modified optimization of XSAVEOPT and XSAVES (every component counts as modified since the last restore; the manual
  * allows it), supervisor state components (IA32_XSS is 0), and #AC for misaligned areas: they are #GP.
  */
 #include <string.h>
@@ -190,7 +190,10 @@ xsave_area(struct vcpu *cpu, const struct insn *in, unsigned access)
 	return area;
 }
 
-/* Where component `n` lies: cpuid.h knows the standard format, and the size of a compacted area up to a component is its offset. */
+/*
+ * Where component `n` lies: cpuid.h knows the standard format, and the size of a compacted area up to a component is
+ * its offset.
+ */
 static unsigned
 component_offset(unsigned n, u64 xcomp_bv, enum format format)
 {
@@ -206,9 +209,13 @@ build_avx(const struct vcpu *cpu, u8 image[XSAVE_AVX_SIZE])
 		memcpy(image + n * 16, &cpu->vec[n].q[2], 16);
 }
 
-/* Adds the components `save`; in the standard format MXCSR goes with SSE or AVX whether or not they are in use (`rfbm`). */
+/*
+ * Adds the components `save`; in the standard format MXCSR goes with SSE or AVX whether or not they are in use
+ * (`rfbm`).
+ */
 static void
-save_components(struct vcpu *cpu, const struct insn *in, u64 area, u64 rfbm, u64 save, const u64 header[2], enum format format)
+save_components(struct vcpu *cpu, const struct insn *in, u64 area, u64 rfbm, u64 save, const u64 header[2],
+		enum format format)
 {
 	u8 legacy[AREA_LEGACY_END], avx[XSAVE_AVX_SIZE];
 	u64 pkru = cpu->pkru;
@@ -322,9 +329,13 @@ init_x87(struct vcpu *cpu)
 	memset(cpu->x87.r, 0, sizeof cpu->x87.r);
 }
 
-/* Reads the components `load` of the area, checks MXCSR, and commits: `load` from memory, `rfbm` without `load` initial. */
+/*
+ * Reads the components `load` of the area, checks MXCSR, and commits: `load` from memory, `rfbm` without `load`
+ * initial.
+ */
 static void
-restore_components(struct vcpu *cpu, const struct insn *in, u64 area, const u8 *legacy, u64 rfbm, u64 load, u64 xcomp_bv, enum format format)
+restore_components(struct vcpu *cpu, const struct insn *in, u64 area, const u8 *legacy, u64 rfbm, u64 load,
+		   u64 xcomp_bv, enum format format)
 {
 	u8 avx[XSAVE_AVX_SIZE];
 	u32 pkru = 0, mxcsr = MXCSR_INIT;
@@ -371,7 +382,8 @@ restore(struct vcpu *cpu, const struct insn *in, u64 enabled, bool supervisor)
 		return;
 	}
 	u64 format = xcomp_bv & ~COMPACTED;
-	if (!cpu_has(cpu, FEATURE_XSAVEC) || format & ~enabled || xstate_bv & ~format || !all_zero(header + 16, AREA_HEADER_SIZE - 16))
+	if (!cpu_has(cpu, FEATURE_XSAVEC) || format & ~enabled || xstate_bv & ~format ||
+	    !all_zero(header + 16, AREA_HEADER_SIZE - 16))
 		raise_gp(cpu, 0);
 	restore_components(cpu, in, area, image, rfbm, rfbm & xstate_bv, format, COMPACT);
 }

@@ -1,8 +1,9 @@
 /*
- * The state of the x87 unit: initial values, tag word, the image in FXSAVE and XSAVE areas, and the exception that waits.
+ * The state of the x87 unit: initial values, tag word, the image in FXSAVE and XSAVE areas, and the exception that
+ * waits.
  *
- * ES and B are recomputed whenever flags or masks are loaded. FCS and FDS read as zero on models with "deprecates FPU CS and FPU DS"
- * (CPUID.7.0:EBX[13]), and are then not kept.
+ * ES and B are recomputed whenever flags or masks are loaded. FCS and FDS read as zero on models with "deprecates FPU
+ * CS and FPU DS" (CPUID.7.0:EBX[13]), and are then not kept.
  *
  * Source: SDM 1, "x87 FPU Tag Word", "MS-DOS Compatibility Sub-mode"; SDM 2, "FXSAVE".
  * Not modelled: FERR# and IGNNE# (CR0.NE = 0): the run stops.
@@ -14,6 +15,7 @@
 #include "base/stop.h"
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
+#include "cpu/x87_op.h"
 
 void
 x87_pending_exception(struct vcpu *cpu)
@@ -96,4 +98,79 @@ x87_image_load(struct vcpu *cpu, bool wide, const u8 image[X87_IMAGE_SIZE])
 	x87_set_control(x, control);
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(x87_st(x, i), image + 32 + i * 16, 10);
+}
+
+/* --- the end of every non-control instruction --- */
+
+/*
+ * FOP is the low three bits of the first opcode byte and the second one. It is needed so rarely that nobody keeps it.
+ */
+static u16
+opcode_of(struct vcpu *cpu, const struct insn *in)
+{
+	u8 bytes[15];
+	unsigned length = insn_length(in);
+	u64 linear = insn_rip(cpu, in) + (cpu->long64 ? 0 : cpu->seg[CS].base);
+	if (!mem_peek(cpu, cpu->long64 ? linear : (u32)linear, bytes, length))
+		return 0;
+	for (unsigned n = 0; n + 1 < length; n++)
+		if ((bytes[n] & 0xf8) == 0xd8)
+			return (u16)((bytes[n] & 7) << 8 | bytes[n + 1]);
+	return 0;
+}
+
+/*
+ * FIP changes with every instruction. FOP is that of the last instruction with an unmasked exception (SDM 1, "Fopcode
+ * Compatibility Sub-mode"), and so is FDP on models with CPUID.7.0:EBX[6]; on others FDP changes with every memory
+ * operand.
+ */
+static void
+set_pointers(struct vcpu *cpu, const struct insn *in, bool exception)
+{
+	struct x87 *x = &cpu->x87;
+	x->ip = insn_rip(cpu, in);
+	x->cs = cpu->seg[CS].selector;
+	if (insn_is_mem(in) && (exception || !cpu_has(cpu, FEATURE_FDP_EXCPTN_ONLY))) {
+		x->dp = insn_offset(cpu, in);
+		x->ds = cpu->seg[EA_SEG(in->ea)].selector;
+	}
+	if (exception)
+		x->opcode = opcode_of(cpu, in);
+}
+
+bool
+x87_end(struct vcpu *cpu, const struct insn *in, unsigned found)
+{
+	struct x87 *x = &cpu->x87;
+	unsigned unmasked = found & ~x->control & X87_EXCEPTIONS;
+	x->status = (u16)((x->status & ~X87_C1) | found);
+	if (unlikely(unmasked))
+		x->status |= (u16)(X87_ES | X87_B);
+	set_pointers(cpu, in, unmasked);
+	return !(unmasked & X87_BEFORE);
+}
+
+void
+x87_underflow(struct vcpu *cpu, const struct insn *in, unsigned i, bool pop)
+{
+	if (!x87_end(cpu, in, X87_STACK_UNDERFLOW))
+		return;
+	x87_set(&cpu->x87, i, x87_indefinite);
+	if (pop)
+		x87_pop(&cpu->x87);
+}
+
+void
+x87_push(struct vcpu *cpu, const struct insn *in, struct fpreg value, unsigned found)
+{
+	struct x87 *x = &cpu->x87;
+	if (!x87_is_empty(x, 7) && !(found & X87_SF)) {
+		found = X87_STACK_OVERFLOW;
+		value = x87_indefinite;
+	}
+	/* an unmasked denormal exception does not hold back a load */
+	if (!x87_end(cpu, in, found) && found & X87_IE)
+		return;
+	x87_set_top(x, x87_top(x) - 1);
+	x87_set(x, 0, value);
 }

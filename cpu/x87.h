@@ -30,13 +30,19 @@ struct insn;
 #define X87_CONTROL_ONE 0x0040u
 #define X87_CONTROL_INIT 0x037fu
 
-/* An unmasked x87 exception is pending at a waiting instruction: #MF with CR0.NE, else the external way (IRQ 13). May return. */
+/*
+ * An unmasked x87 exception is pending at a waiting instruction: #MF with CR0.NE, else the external way (IRQ 13). May
+ * return.
+ */
 void x87_pending_exception(struct vcpu *cpu);
 
 /* FNINIT. */
 void x87_init(struct x87 *x);
 
-/* The first 416 bytes of the FXSAVE and XSAVE area, without MXCSR and XMM. `wide`: REX.W, 64-bit instruction and data pointers. */
+/*
+ * The first 416 bytes of the FXSAVE and XSAVE area, without MXCSR and XMM. `wide`: REX.W, 64-bit instruction and data
+ * pointers.
+ */
 #define X87_IMAGE_SIZE 160
 void x87_image_save(const struct vcpu *cpu, bool wide, u8 image[X87_IMAGE_SIZE]);
 void x87_image_load(struct vcpu *cpu, bool wide, const u8 image[X87_IMAGE_SIZE]);
