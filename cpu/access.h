@@ -16,7 +16,10 @@ enum access { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_FETCH = 4, ACCESS_SYSTEM
 
 /* Effective address (offset), cut to the address size. */
 u64 insn_offset(const struct vcpu *cpu, const struct insn *in);
-/* Segment checks (limit, type, canonical: #GP(0) or #SS(0)) and segment base: offset -> linear address. `access`: ACCESS_READ and/or ACCESS_WRITE. */
+/*
+ * Segment checks (limit, type, canonical: #GP(0) or #SS(0)) and segment base: offset -> linear address. `access`: ACCESS_READ and/or
+ * ACCESS_WRITE.
+ */
 u64 segment_linear(struct vcpu *cpu, unsigned seg, u64 offset, unsigned size, unsigned access);
 /* Both for the memory operand. */
 u64 insn_linear(struct vcpu *cpu, const struct insn *in, unsigned size, unsigned access);
@@ -41,7 +44,10 @@ void phys_write(struct vcpu *cpu, u64 physical, unsigned size, u64 value);
 
 /* --- debugger: no side effect; false when not mapped --- */
 bool mem_peek(struct vcpu *cpu, u64 linear, void *data, unsigned size);
-/* linear -> guest-physical and physical as the present paging mode would, changing nothing; false if not mapped. Either result pointer may be NULL. */
+/*
+ * linear -> guest-physical and physical as the present paging mode would, changing nothing; false if not mapped. Either result pointer may be
+ * NULL.
+ */
 bool linear_peek(struct vcpu *cpu, u64 linear, u64 *guest_physical, u64 *physical);
 
 /* --- general registers by byte offset --- */

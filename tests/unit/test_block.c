@@ -121,7 +121,10 @@ emit_random(struct program *g)
 	case 1: emit_modrm(g, p66, w, (next(g->seed) % 8) * 8 + (byte ? 0 : 1), false, reg, true); break; /* op E,G */
 	case 2:
 	case 3: emit_modrm(g, p66, w, (next(g->seed) % 8) * 8 + (byte ? 2 : 3), false, reg, true); break; /* op G,E */
-	case 4: emit_modrm(g, p66, w, byte ? 0x80 : 0x83, false, next(g->seed) % 8, true); emit(g, 1, (int)next(g->seed) & 0xff); break;
+	case 4:
+		emit_modrm(g, p66, w, byte ? 0x80 : 0x83, false, next(g->seed) % 8, true);
+		emit(g, 1, (int)next(g->seed) & 0xff);
+		break;
 	case 5: emit_modrm(g, p66, w, byte ? 0x88 : 0x89, false, reg, true); break;
 	case 6: emit_modrm(g, p66, w, byte ? 0x8a : 0x8b, false, reg, true); break;
 	case 7: emit_modrm(g, 0, w, 0xb6 + next(g->seed) % 2 + (next(g->seed) % 2) * 8, true, reg, true); break; /* movzx, movsx */
@@ -138,7 +141,11 @@ emit_random(struct program *g)
 		emit(g, 2, 0x70 + next(g->seed) % 16, 2);
 		emit(g, 2, 0x90, 0x90);
 		break;
-	default: emit_modrm(g, 0, w, 0x8d, false, reg, false); g->byte[g->size - 1] = (u8)((g->byte[g->size - 1] & 0x38) | 0x40 | RBX); emit(g, 1, 8); break; /* lea */
+	default: /* lea reg,[rbx+8] */
+		emit_modrm(g, 0, w, 0x8d, false, reg, false);
+		g->byte[g->size - 1] = (u8)((g->byte[g->size - 1] & 0x38) | 0x40 | RBX);
+		emit(g, 1, 8);
+		break;
 	}
 }
 
@@ -159,10 +166,22 @@ make_program(struct program *g, u64 *seed)
 	emit32(g, (u32)-(s32)(g->size + 4));
 }
 
+static void
+visit_processors(void *opaque, struct state *s)
+{
+	cpus_state(opaque, s);
+}
+
+static void
+visit_memory(void *opaque, struct state *s)
+{
+	memory_state(opaque, s);
+}
+
 static u64
 hash_of(struct processor *p)
 {
-	return state_hash((void (*)(void *, struct state *))cpus_state, p->cpus) ^ state_hash((void (*)(void *, struct state *))memory_state, p->memory);
+	return state_hash(visit_processors, p->cpus) ^ state_hash(visit_memory, p->memory);
 }
 
 static struct processor *
