@@ -32,6 +32,7 @@
 /* Set in vcpu.shadow while the instruction after STI or MOV SS executes: what is still there afterwards is over. */
 #define SHADOW_ENDS 0x80
 #define QUANTUM 1000
+#define LONG_SLICE (1u << 24)
 
 u64
 cpu_time(const struct vcpu *cpu)
@@ -253,11 +254,11 @@ boundary(struct vcpu *cpu)
 		vmx_boundary(cpu, true);
 	if (cpu->pending & PEND_DB && !(cpu->shadow & SHADOW_MOV_SS))
 		deliver_pending_debug(cpu);
-	bool nmi = cpu->pending & PEND_NMI && !cpu->nmi_blocked && !(cpu->shadow & (SHADOW_STI | SHADOW_MOV_SS));
-	if (nmi)
-		take_nmi(cpu);
 	if (cpu->nonroot && cpu->pending & PEND_VMX)
 		vmx_boundary(cpu, false);
+	bool nmi_blocked = cpu->nmi_blocked && !(cpu->nonroot && vmx_nmi_regardless_of_blocking(cpu));
+	if (cpu->pending & PEND_NMI && !nmi_blocked && !(cpu->shadow & (SHADOW_STI | SHADOW_MOV_SS)))
+		take_nmi(cpu);
 	if (cpu->pending & PEND_INTR) {
 		bool open = cpu->rflags & FLAG_IF && !(cpu->shadow & (SHADOW_STI | SHADOW_MOV_SS));
 		if (open || (cpu->nonroot && vmx_interrupt_regardless_of_if(cpu)) || !lapic_interrupt_pending(cpu))
@@ -284,7 +285,9 @@ run_one(struct vcpu *cpu)
 {
 	u64 flags = cpu->rflags;
 	if (cpu->step) {
-		check_instruction_breakpoints(cpu);
+		/* SDM 3, "Debug Exceptions": none on the instruction after MOV SS. */
+		if (!(cpu->shadow & SHADOW_MOV_SS))
+			check_instruction_breakpoints(cpu);
 		if (flags & FLAG_RF) {
 			cpu->rflags &= ~FLAG_RF;
 			cpu_mode_changed(cpu);
@@ -345,10 +348,12 @@ after_door(struct vcpu *cpu, int what)
 	}
 }
 
+/* The clock stops where the processor went to sleep; run_until() moves it on when it runs again. */
 static void
 idle(struct vcpu *cpu)
 {
 	cpu->icount_end -= (u64)cpu->left;
+	cpu->time_end -= (u64)cpu->left;
 	cpu->left = 0;
 }
 
@@ -356,7 +361,7 @@ idle(struct vcpu *cpu)
 static void
 run_until(struct vcpu *cpu, u64 end)
 {
-	u64 now = cpu->time_end - (u64)cpu->left, retired = cpu->icount_end - (u64)cpu->left;
+	u64 now = MAX(cpu->time_end - (u64)cpu->left, cpu->cpus->now), retired = cpu->icount_end - (u64)cpu->left;
 	if (end <= now)
 		return;
 	cpu->left = (s64)(end - now);
@@ -412,15 +417,17 @@ cpus_run(struct cpus *cpus)
 			events_run(cpus->events, cpus->now);
 			continue;
 		}
-		bool any = false;
+		unsigned active = 0;
 		for (unsigned n = 0; n < cpus->count; n++)
-			any |= runnable(cpus->cpu[n]);
-		if (next == UINT64_MAX && !any)
+			active += runnable(cpus->cpu[n]);
+		if (next == UINT64_MAX && !active)
 			stop_host_error("all processors are halted and no event can wake them");
-		u64 limit = cpus->now + (cpus->count > 1 && any ? cpus->quantum : 1u << 24);
+		/* One alone needs no turns: cpu_request() ends its slice when it wakes another. */
+		u64 limit = cpus->now + (active > 1 ? cpus->quantum : LONG_SLICE);
 		cpus->slice_end = MIN(next, limit);
 		for (unsigned n = 0; n < cpus->count && !cpus->stop; n++)
-			run_until(cpus->cpu[n], cpus->slice_end);
+			if (runnable(cpus->cpu[n]))
+				run_until(cpus->cpu[n], cpus->slice_end);
 		if (cpus->stop)
 			break;
 		cpus->now = cpus->slice_end;
@@ -457,6 +464,16 @@ sooner(void *opaque, u64 time)
 		cpus->slice_end = cpu->time_end;
 	}
 	cpu->exit_request = 1;
+}
+
+void
+cpu_request(struct vcpu *cpu, u32 pend)
+{
+	struct cpus *cpus = cpu->cpus;
+	cpu->pending |= pend;
+	cpu->exit_request = 1;
+	if (cpus->running && cpus->running != cpu)
+		sooner(cpus, cpu_time(cpus->running) + 1);
 }
 
 /* --- making, resetting, looking --- */
@@ -623,8 +640,8 @@ vcpu_print(struct vcpu *cpu)
 		fprintf(stderr, "%s=%016llx%c", name[n], (unsigned long long)cpu->r[n], n % 4 == 3 ? '\n' : ' ');
 	fprintf(stderr, "RIP=%016llx RFL=%08llx CPL=%u\n", (unsigned long long)cpu->rip, (unsigned long long)cpu_rflags(cpu), cpu->cpl);
 	for (unsigned n = 0; n < 6; n++)
-		fprintf(stderr, "%s =%04x base=%016llx limit=%08x access=%04x\n", segment[n], cpu->seg[n].selector, (unsigned long long)cpu->seg[n].base,
-			cpu->seg[n].limit, cpu->seg[n].access);
+		fprintf(stderr, "%s =%04x base=%016llx limit=%08x access=%04x\n", segment[n], cpu->seg[n].selector,
+			(unsigned long long)cpu->seg[n].base, cpu->seg[n].limit, cpu->seg[n].access);
 	fprintf(stderr, "LDT=%04x base=%016llx limit=%08x access=%04x\n", cpu->ldtr.selector, (unsigned long long)cpu->ldtr.base, cpu->ldtr.limit,
 		cpu->ldtr.access);
 	fprintf(stderr, "TR =%04x base=%016llx limit=%08x access=%04x\n", cpu->tr.selector, (unsigned long long)cpu->tr.base, cpu->tr.limit,

@@ -326,12 +326,10 @@ cpu_vm86(const struct vcpu *cpu)
 	return cpu->rflags & FLAG_VM;
 }
 
-/* Asks the run loop to look at `pending` after the present instruction. */
-static inline void
-cpu_request(struct vcpu *cpu, u32 pend)
-{
-	cpu->pending |= pend;
-	cpu->exit_request = 1;
-}
+/*
+ * Asks the run loop to look at `pending` at the next boundary. When another processor is running, its slice ends there, so that this one gets its
+ * turn.
+ */
+void cpu_request(struct vcpu *cpu, u32 pend);
 
 #endif
