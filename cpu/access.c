@@ -9,6 +9,7 @@
 #include "bus/memory.h"
 #include "cpu/block.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "cpu/lapic.h"
 #include "cpu/paging.h"
 #include "cpu/string.h"
@@ -85,8 +86,16 @@ cpu_flat_range(const struct vcpu *cpu, unsigned seg_a, u64 a, unsigned seg_b, u6
 
 /* --- by physical target --- */
 
+/* Every access that comes here may be to a watched page. */
+static void
+announce(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned size, bool write, u64 value)
+{
+	struct hook_access a = {.linear = linear, .physical = t->physical, .value = value, .size = size, .write = write};
+	cpu->hooks->access(cpu->hooks->opaque, cpu, &a);
+}
+
 static u64
-target_read(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned size)
+target_value(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned size)
 {
 	u64 value = 0;
 	if (t->host) {
@@ -100,9 +109,20 @@ target_read(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned s
 	return memory_read(cpu->memory, t->physical, size);
 }
 
+static u64
+target_read(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned size)
+{
+	u64 value = target_value(cpu, linear, t, size);
+	if (unlikely(cpu->hooks))
+		announce(cpu, linear, t, size, false, value);
+	return value;
+}
+
 static void
 target_write(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned size, u64 value)
 {
+	if (unlikely(cpu->hooks))
+		announce(cpu, linear, t, size, true, value);
 	if (t->host) {
 		memcpy(t->host, &value, size);
 		return;

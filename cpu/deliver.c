@@ -8,6 +8,7 @@
 
 #include "cpu/access.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "cpu/frame.h"
 #include "cpu/segment.h"
 #include "cpu/vcpu.h"
@@ -317,6 +318,8 @@ deliver(struct vcpu *cpu, const struct event_info *event, bool injected)
 	cpu->shadow = 0;
 	if (!injected)
 		note_event(cpu, event);
+	if (unlikely(cpu->hooks))
+		cpu->hooks->event(cpu->hooks->opaque, cpu, event, injected);
 
 	if (!cpu_protected(cpu))
 		deliver_real(cpu, event);
@@ -369,6 +372,8 @@ shut_down(struct vcpu *cpu)
 {
 	if (cpu->nonroot)
 		vmx_intercept_triple_fault(cpu);
+	if (cpu->hooks)
+		cpu->hooks->triple_fault(cpu->hooks->opaque, cpu);
 	cpu->is_delivering = false;
 	cpu->activity = ACTIVITY_SHUTDOWN;
 	cpu->cpus->triple_fault = true;

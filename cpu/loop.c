@@ -20,6 +20,7 @@
 #include "cpu/deliver.h"
 #include "cpu/fault.h"
 #include "cpu/flags.h"
+#include "cpu/hooks.h"
 #include "cpu/lapic.h"
 #include "cpu/monitor.h"
 #include "cpu/msr.h"
@@ -106,7 +107,8 @@ cpu_mode_changed(struct vcpu *cpu)
 	cpu->mode = mode_of(cpu);
 	if (breakpoints_of_kind(cpu, 0xa))
 		cpu->mode |= MODE_CHECKED;
-	cpu->step = cpu->rflags & (FLAG_TF | FLAG_RF) || breakpoints_of_kind(cpu, 1) || (cpu->nonroot && vmx_steps(cpu));
+	cpu->step = cpu->rflags & (FLAG_TF | FLAG_RF) || breakpoints_of_kind(cpu, 1) || (cpu->nonroot && vmx_steps(cpu)) ||
+		    (cpu->hooks && cpu->hooks->stepping);
 	cpu->link = NULL;
 	tlb_select(cpu);
 }
@@ -284,6 +286,8 @@ static void
 run_one(struct vcpu *cpu)
 {
 	u64 flags = cpu->rflags;
+	if (unlikely(cpu->hooks) && hooks_instruction(cpu, cpu->long64 ? cpu->rip : (u32)(cpu->seg[CS].base + cpu->rip)))
+		return;
 	if (cpu->step) {
 		/* SDM 3, "Debug Exceptions": none on the instruction after MOV SS. */
 		if (!(cpu->shadow & SHADOW_MOV_SS))
@@ -313,6 +317,8 @@ run_block(struct vcpu *cpu)
 	const struct insn *link = cpu->link, *i;
 	cpu->link = NULL;
 	if (unlikely(cpu->cpus->complete_forms)) {
+		if (cpu->hooks && hooks_instruction(cpu, cpu->long64 ? cpu->rip : (u32)(cpu->seg[CS].base + cpu->rip)))
+			return;
 		run(cpu, block_scratch(cpu, 1));
 		return;
 	}
@@ -322,6 +328,8 @@ run_block(struct vcpu *cpu)
 	} else {
 		u64 page = cpu->rip_page;
 		i = block_find(cpu);
+		if (unlikely(!i))
+			return;
 		if (page != cpu->rip_page)
 			link = NULL;
 	}

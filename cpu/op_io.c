@@ -6,6 +6,7 @@
 #include "bus/ports.h"
 #include "cpu/access.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "vmx/intercept.h"
 
 #define TSS_IO_MAP_BASE 102
@@ -27,13 +28,31 @@ check_permission(struct vcpu *cpu, u16 port, unsigned size)
 		raise_gp(cpu, 0);
 }
 
+/* Reads or writes the port, past all checks. */
+static u32
+port_read(struct vcpu *cpu, u16 port, unsigned size)
+{
+	u32 value = ports_read(cpu->ports, port, size);
+	if (unlikely(cpu->hooks))
+		cpu->hooks->port(cpu->hooks->opaque, cpu, port, size, false, value);
+	return value;
+}
+
+static void
+port_write(struct vcpu *cpu, u16 port, unsigned size, u32 value)
+{
+	if (unlikely(cpu->hooks))
+		cpu->hooks->port(cpu->hooks->opaque, cpu, port, size, true, value);
+	ports_write(cpu->ports, port, size, value);
+}
+
 static void
 in(struct vcpu *cpu, u16 port, unsigned size)
 {
 	check_permission(cpu, port, size);
 	if (cpu->nonroot)
 		vmx_intercept_io(cpu, port, size, true, false, false, 0);
-	reg_set(cpu, RAX * 8, size, ports_read(cpu->ports, port, size));
+	reg_set(cpu, RAX * 8, size, port_read(cpu, port, size));
 }
 
 static void
@@ -42,7 +61,7 @@ out(struct vcpu *cpu, u16 port, unsigned size)
 	check_permission(cpu, port, size);
 	if (cpu->nonroot)
 		vmx_intercept_io(cpu, port, size, false, false, false, 0);
-	ports_write(cpu->ports, port, size, (u32)reg_get(cpu, RAX * 8, size));
+	port_write(cpu, port, size, (u32)reg_get(cpu, RAX * 8, size));
 }
 
 /* 64-bit operand size means 32 bits here. */
@@ -167,7 +186,7 @@ ins(struct vcpu *cpu, const struct insn *insn, unsigned size)
 		return;
 	u64 linear = segment_linear(cpu, ES, reg_get(cpu, RDI * 8, address_size(insn)), size, ACCESS_WRITE);
 	mem_probe_write(cpu, linear, size); /* the port is read only when the store cannot fault */
-	mem_write(cpu, linear, size, ports_read(cpu->ports, (u16)cpu->r[RDX], size));
+	mem_write(cpu, linear, size, port_read(cpu, (u16)cpu->r[RDX], size));
 	string_end(cpu, insn, size, RDI);
 }
 
@@ -177,7 +196,7 @@ outs(struct vcpu *cpu, const struct insn *insn, unsigned size)
 	if (!string_begin(cpu, insn, size, false))
 		return;
 	u64 linear = segment_linear(cpu, EA_SEG(insn->ea), reg_get(cpu, RSI * 8, address_size(insn)), size, ACCESS_READ);
-	ports_write(cpu->ports, (u16)cpu->r[RDX], size, (u32)mem_read(cpu, linear, size));
+	port_write(cpu, (u16)cpu->r[RDX], size, (u32)mem_read(cpu, linear, size));
 	string_end(cpu, insn, size, RSI);
 }
 

@@ -10,6 +10,7 @@
 #include "cpu/access.h"
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "cpu/flags.h"
 #include "cpu/lapic.h"
 #include "cpu/monitor.h"
@@ -134,6 +135,8 @@ op_mov_to_cr(struct vcpu *cpu, const struct insn *in)
 	unsigned cr = in->rd;
 	check_cr_number(cpu, cr);
 	u64 value = reg_get(cpu, in->rs, native_size(cpu));
+	if (unlikely(cpu->hooks))
+		cpu->hooks->cr_write(cpu->hooks->opaque, cpu, cr, value);
 	if (cpu->nonroot && cr != 2)
 		value = vmx_intercept_cr_write(cpu, cr, value, in->rs / 8);
 	switch (cr) {
@@ -621,6 +624,8 @@ op_rdmsr(struct vcpu *cpu, const struct insn *in)
 		vmx_intercept_msr(cpu, address, false);
 	if (!(cpu->nonroot && vmx_virtual_msr_read(cpu, address, &value)) && !msr_read(cpu, address, &value))
 		raise_gp(cpu, 0);
+	if (unlikely(cpu->hooks))
+		cpu->hooks->msr(cpu->hooks->opaque, cpu, address, false, value);
 	cpu->r[RAX] = (u32)value;
 	cpu->r[RDX] = value >> 32;
 }
@@ -633,6 +638,8 @@ op_wrmsr(struct vcpu *cpu, const struct insn *in)
 	u64 value = (u64)(u32)cpu->r[RDX] << 32 | (u32)cpu->r[RAX];
 	if (cpu->nonroot)
 		vmx_intercept_msr(cpu, address, true);
+	if (unlikely(cpu->hooks))
+		cpu->hooks->msr(cpu->hooks->opaque, cpu, address, true, value);
 	if (!(cpu->nonroot && vmx_virtual_msr_write(cpu, address, value)) && !msr_write(cpu, address, value))
 		raise_gp(cpu, 0);
 }
@@ -704,7 +711,7 @@ cpu_xinuse(const struct vcpu *cpu)
 		registers |= x87->r[i].significand | x87->r[i].sign_exponent;
 	if (x87->control != 0x37f || x87->status || x87->empty != 0xff || x87->opcode || x87->ip || x87->dp || x87->cs || x87->ds || registers)
 		used |= XCR0_X87;
-	if (low || cpu->mxcsr != 0x1f80)
+	if (low) /* MXCSR does not count */
 		used |= XCR0_SSE;
 	if (high)
 		used |= XCR0_AVX;

@@ -12,6 +12,7 @@
 
 #include "bus/memory.h"
 #include "cpu/block.h"
+#include "cpu/hooks.h"
 #include "cpu/lapic.h"
 #include "cpu/paging.h"
 #include "vmx/intercept.h"
@@ -151,6 +152,9 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 	if (!(write && code))
 		out->host = page + (t.physical & 0xfff);
 	if (t.special)
+		return;
+	if (unlikely(cpu->hooks) && !(access & ACCESS_FETCH) &&
+	    cpu->hooks->watched(cpu->hooks->opaque, cpu, linear, t.guest_physical, t.physical))
 		return;
 	struct tlb_context *c = cpu->context;
 	struct tlb_entry *tlb = access & ACCESS_SYSTEM ? c->entry[TLB_SUPERVISOR] : cpu->tlb, *e = tlb_at(tlb, linear);

@@ -353,6 +353,9 @@ chardev_host_new(const struct config_serial *serial, const char *name, struct in
 	case SERIAL_STDIO:
 		error = open_stdio(h);
 		break;
+	case SERIAL_STDOUT:
+		h->out = STDOUT_FILENO;
+		break;
 	case SERIAL_FILE:
 		error = open_file(h);
 		break;

@@ -15,7 +15,7 @@
 #define CONFIG_NETDEVS 8
 #define CONFIG_NICS 8
 
-enum serial_kind { SERIAL_NONE, SERIAL_STDIO, SERIAL_NULL, SERIAL_FILE, SERIAL_PTY, SERIAL_UNIX };
+enum serial_kind { SERIAL_NONE, SERIAL_STDIO, SERIAL_STDOUT, SERIAL_NULL, SERIAL_FILE, SERIAL_PTY, SERIAL_UNIX };
 
 struct config_serial {
 	enum serial_kind kind;
@@ -79,6 +79,14 @@ struct config {
 	char *stats;    /* file for counters, "-" is stdout, or NULL */
 	bool hash;      /* -hash given: print the state hash at the end... */
 	u64 hash_every; /* ...and every so many instructions, 0: at the end only */
+
+	/* debugger/ */
+	bool debug;        /* the shell has the terminal */
+	bool start_stopped; /* -S, for gdb */
+	char *gdb;         /* [HOST:]PORT, or NULL */
+	char **command;    /* -ex, in order */
+	unsigned commands;
+	char *trace, *trace_file;
 
 	/* private to options.c: every option given, for -print-config; strings to free */
 	struct config_given *given;

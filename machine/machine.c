@@ -20,6 +20,7 @@
 #include "bus/memory.h"
 #include "bus/ports.h"
 #include "cpu/vcpu.h"
+#include "debugger/debugger.h"
 #include "machine/chardev_host.h"
 #include "machine/pc.h"
 #include "net/net.h"
@@ -183,7 +184,10 @@ on_poll(void *opaque, u64 now)
 		fprintf(stderr, "nestbox: stopped after %g seconds (-timeout)\n", machine->config->timeout);
 		end(machine, EXIT_LIMIT);
 	}
-	if (interrupted && !machine->ended) {
+	if (interrupted == SIGINT && machine->config->debug && !machine->ended) {
+		interrupted = 0;
+		debugger_interrupt(machine->debugger);
+	} else if (interrupted && !machine->ended) {
 		fprintf(stderr, "\nnestbox: interrupted\n");
 		end(machine, 128 + interrupted);
 	}
@@ -274,6 +278,68 @@ make_host_ends(struct machine *machine, struct pc_sockets *sockets)
 	return error;
 }
 
+/* ---- The debugger ---- */
+
+static void after_leaving(struct machine *machine);
+static void reset(struct machine *machine);
+
+static bool
+run_for_debugger(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	/* A Ctrl-C at the prompt was the prompt's. */
+	if (interrupted == SIGINT && machine->config->debug)
+		interrupted = 0;
+	do {
+		machine->resetting = false;
+		cpus_run(machine->cpus);
+		after_leaving(machine);
+		/* After a reset the machine goes on by itself. */
+	} while (machine->resetting && !machine->ended);
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		if (machine->serial[i])
+			chardev_host_flush(machine->serial[i]);
+	return !machine->ended;
+}
+
+static void
+quit_for_debugger(void *opaque, int status)
+{
+	end(opaque, status);
+}
+
+static void
+reset_for_debugger(void *opaque)
+{
+	reset(opaque);
+}
+
+static u64
+hash_for_debugger(void *opaque)
+{
+	return machine_hash(opaque);
+}
+
+static char *
+make_debugger(struct machine *machine)
+{
+	const struct config *config = machine->config;
+	const struct debugger_host host = {machine, run_for_debugger, quit_for_debugger, reset_for_debugger, hash_for_debugger};
+	char *error = NULL;
+
+	if (!config->debug && !config->gdb && !config->trace)
+		return NULL;
+	machine->debugger = debugger_new(machine->cpus, machine->input, &host);
+	if (config->gdb)
+		error = debugger_listen(machine->debugger, config->gdb);
+	if (!error && config->trace)
+		error = debugger_trace(machine->debugger, config->trace, config->trace_file);
+	for (unsigned i = 0; i < config->commands; i++)
+		debugger_command(machine->debugger, config->command[i]);
+	return error;
+}
+
 static char *
 make(struct machine *machine)
 {
@@ -303,6 +369,8 @@ make(struct machine *machine)
 	error = make_host_ends(machine, &sockets);
 	if (!error)
 		machine->pc = pc_new(config, &sockets, &error);
+	if (!error)
+		error = make_debugger(machine);
 	return error;
 }
 
@@ -361,6 +429,7 @@ machine_free(struct machine *machine)
 	if (!machine)
 		return;
 	stop_set_hook(NULL, NULL);
+	debugger_free(machine->debugger);
 	if (machine->pc)
 		pc_free(machine->pc);
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
@@ -399,6 +468,7 @@ after_leaving(struct machine *machine)
 			control_power_off(machine, "reset with -no-reboot");
 		else
 			reset(machine);
+		machine->resetting = true;
 	}
 }
 
@@ -437,6 +507,10 @@ machine_run(struct machine *machine)
 	machine->hash_next = machine->config->hash_every;
 	if (machine->config->hash_every)
 		event_arm(machine->events, &machine->hash, now);
+	if (machine->config->debug)
+		debugger_shell(machine->debugger);
+	else if (machine->config->gdb)
+		debugger_serve(machine->debugger, machine->config->start_stopped);
 	while (!machine->ended) {
 		cpus_run(machine->cpus);
 		after_leaving(machine);

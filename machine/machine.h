@@ -17,6 +17,7 @@
 
 struct chardev_host;
 struct cpus;
+struct debugger;
 struct input;
 struct memory;
 struct net_backend;
@@ -41,6 +42,7 @@ struct machine {
 	struct boot_state boot;
 
 	struct chardev_host *serial[CONFIG_SERIALS], *debugcon;
+	struct debugger *debugger; /* NULL unless asked for */
 	struct packet_link link[CONFIG_NETDEVS];
 	struct net_backend *backend[CONFIG_NETDEVS];
 
@@ -49,7 +51,7 @@ struct machine {
 	u64 hash_next;
 
 	/* Why cpus_run() was left. */
-	bool reset_wanted;
+	bool reset_wanted, resetting;
 	bool ended;
 	int status;
 	bool expect_met;

@@ -18,10 +18,10 @@
 #define INI_LINE 4096
 #define DEFAULT_RTC 1704067200 /* 2024-01-01 */
 
-enum group { MACHINE, BOOT, DEVICES, NETWORK, TIME, LIMITS, REPORTS, OTHER, LATER };
+enum group { MACHINE, BOOT, DEVICES, NETWORK, TIME, LIMITS, REPORTS, DEBUGGER, OTHER, LATER };
 static const char *const group_title[LATER] = {
 	"Machine",         "What boots",  "Devices", "Network", "Time", "Limits, for batch runs",
-	"What it reports", "The program",
+	"What it reports", "Debugger", "The program",
 };
 
 struct parse {
@@ -582,6 +582,65 @@ apply_hash(struct parse *p, const char *value)
 	return parse_count(value, &p->config->hash_every) ? NULL : error_string("-hash: '%s' is no number", value);
 }
 
+/* ---- Debugger ---- */
+
+static char *
+apply_debug(struct parse *p, const char *value)
+{
+	(void)value;
+	p->config->debug = true;
+	return NULL;
+}
+
+static char *
+apply_gdb(struct parse *p, const char *value)
+{
+	p->config->gdb = copy(p->config, !strncmp(value, "tcp:", 4) ? value + 4 : value);
+	return NULL;
+}
+
+static char *
+apply_s(struct parse *p, const char *value)
+{
+	(void)value;
+	p->config->gdb = copy(p->config, "1234");
+	return NULL;
+}
+
+static char *
+apply_S(struct parse *p, const char *value)
+{
+	(void)value;
+	p->config->start_stopped = true;
+	return NULL;
+}
+
+static char *
+apply_ex(struct parse *p, const char *value)
+{
+	char **grown = realloc(p->config->command, (p->config->commands + 1) * sizeof(*grown));
+
+	if (!grown)
+		stop_host_error("out of memory");
+	p->config->command = grown;
+	grown[p->config->commands++] = copy(p->config, value);
+	return NULL;
+}
+
+static char *
+apply_trace(struct parse *p, const char *value)
+{
+	p->config->trace = copy(p->config, value);
+	return NULL;
+}
+
+static char *
+apply_trace_file(struct parse *p, const char *value)
+{
+	p->config->trace_file = copy(p->config, value);
+	return NULL;
+}
+
 static char *
 apply_log(struct parse *p, const char *value)
 {
@@ -659,6 +718,16 @@ static const struct option option[] = {
 	{"hash", "N", REPORTS, "state hash every N instructions and at the end; 0: at the end only", apply_hash},
 	{"log", "SPEC", REPORTS, "error, warn, info or debug, for all or for one part: warn,e1000=debug", apply_log},
 
+	{"debug", NULL, DEBUGGER, "the debugger's shell (help lists its commands); stdio serial ports only print", apply_debug},
+	{"gdb", "[HOST:]PORT", DEBUGGER, "serve gdb (target remote :PORT)", apply_gdb},
+	{"s", NULL, DEBUGGER, "the same as -gdb 1234", apply_s},
+	{"S", NULL, DEBUGGER, "with -gdb: wait for gdb before the first instruction", apply_S},
+	{"ex", "CMD", DEBUGGER, "with -debug: execute a command first, more than once if given so", apply_ex},
+	{"trace", "SPEC", DEBUGGER, "record exits,entries,entry-fail,inject,vmwrite,interrupts,exceptions,io,msr,cr or all; and text, "
+				    "jsonl, perfetto or kvm",
+	 apply_trace},
+	{"trace-file", "FILE", DEBUGGER, "where to; default standard error", apply_trace_file},
+
 	{"print-config", NULL, OTHER, "print the options as an INI file, which nestbox takes as argument",
 	 apply_print_config},
 	{"help", NULL, OTHER, "this text", apply_help},
@@ -674,18 +743,11 @@ static const struct option option[] = {
 	{"cdrom", "FILE", LATER, NULL, NULL},
 	{"fda", "FILE", LATER, NULL, NULL},
 	{"snapshot", NULL, LATER, NULL, NULL},
-	{"debug", NULL, LATER, NULL, NULL},
-	{"gdb", "PORT", LATER, NULL, NULL},
-	{"s", NULL, LATER, NULL, NULL},
-	{"S", NULL, LATER, NULL, NULL},
-	{"ex", "CMD", LATER, NULL, NULL},
 	{"script", "FILE", LATER, NULL, NULL},
 	{"record", "FILE", LATER, NULL, NULL},
 	{"replay", "FILE", LATER, NULL, NULL},
 	{"snapshot-save", "FILE", LATER, NULL, NULL},
 	{"snapshot-load", "FILE", LATER, NULL, NULL},
-	{"trace", "SPEC", LATER, NULL, NULL},
-	{"trace-file", "FILE", LATER, NULL, NULL},
 };
 
 static char *
@@ -860,6 +922,15 @@ finish(struct parse *p)
 	}
 	if (p->default_serial && !config->nodefaults)
 		config->serial[0].kind = SERIAL_STDIO;
+	for (unsigned i = 0; config->debug && i < CONFIG_SERIALS; i++)
+		if (config->serial[i].kind == SERIAL_STDIO)
+			config->serial[i].kind = SERIAL_STDOUT;
+	if (config->commands && !config->debug)
+		return error_string("-ex needs -debug");
+	if (config->start_stopped && !config->debug && !config->gdb)
+		return error_string("-S needs -gdb");
+	if (config->trace_file && !config->trace)
+		return error_string("-trace-file needs -trace");
 	for (unsigned i = 0; i < config->nics; i++) {
 		struct config_nic *nic = &config->nic[i];
 
@@ -923,6 +994,7 @@ config_free(struct config *config)
 		free(config->owned[i]);
 	free(config->owned);
 	free(config->given);
+	free(config->command);
 	free(config);
 }
 

@@ -7,6 +7,7 @@
 #include "cpu/access.h"
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "cpu/msr.h"
 #include "cpu/tlb.h"
 #include "vmx/check.h"
@@ -227,6 +228,8 @@ vmx_enter(struct vcpu *cpu)
 	if (c.failures) {
 		vmx->stats.failed_entries++;
 		log_info("VM entry fails by %s: %s", c.id, c.rule);
+		if (cpu->hooks)
+			cpu->hooks->entry_refused(cpu->hooks->opaque, cpu, c.id, c.rule);
 	}
 	if (error)
 		return error;
@@ -257,6 +260,8 @@ vmx_enter(struct vcpu *cpu)
 	vmx_apicv_enter(cpu);
 	vmx_window_changed(cpu);
 	cpu_request(cpu, PEND_INTR);
+	if (unlikely(cpu->hooks))
+		cpu->hooks->vm_entry(cpu->hooks->opaque, cpu);
 	vmx_inject(cpu);
 	cpu_leave(cpu);
 }

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "cpu/access.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "cpu/insn.h"
 #include "cpu/msr.h"
 #include "cpu/tlb.h"
@@ -318,6 +319,8 @@ vm_exit(struct vcpu *cpu, u32 reason, u64 qualification, const char *because)
 	/* An exception that exits itself pushes RF by its own rule; the one under delivery does not count then. */
 	rflags = saved_rflags(cpu, reason, vmx->exiting ? vmx->exiting : vectoring);
 	save_guest(cpu, reason, rflags);
+	if (unlikely(cpu->hooks))
+		cpu->hooks->vm_exit(cpu->hooks->opaque, cpu, reason, false);
 	if (VMX_ALLOWED(&vmx->cap, MISC, STORE_LMA)) { /* IF-12 */
 		v->entry_controls &= ~(u32)VMX_MASK(ENTRY, IA32E_MODE_GUEST);
 		if (cpu->efer & EFER_LMA)
@@ -343,6 +346,8 @@ vm_entry_failure(struct vcpu *cpu, u32 reason, u64 qualification, const char *be
 	count(cpu->vmx, reason, qualification, because);
 	v->exit_reason = reason | REASON_ENTRY_FAILURE;
 	v->exit_qualification = qualification;
+	if (unlikely(cpu->hooks))
+		cpu->hooks->vm_exit(cpu->hooks->opaque, cpu, reason, true);
 	cpu->nonroot = false;
 	finish(cpu);
 }

@@ -5,6 +5,7 @@
 #include "cpu/access.h"
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
+#include "cpu/hooks.h"
 #include "cpu/flags.h"
 #include "cpu/tlb.h"
 #include "vmx/vmx.h"
@@ -52,7 +53,7 @@ check_cpl(struct vcpu *cpu)
 static void
 check_common(struct vcpu *cpu, enum vmx_insn insn)
 {
-	if (!cpu->vmx->operation || bad_mode(cpu))
+	if (!vmx_operation(cpu) || bad_mode(cpu))
 		raise_ud(cpu);
 	if (cpu->nonroot)
 		vmx_intercept_insn(cpu, insn);
@@ -204,7 +205,7 @@ begin_field_access(struct vcpu *cpu, const struct insn *in, bool write)
 {
 	u64 encoding = reg_get(cpu, in->rd, operand_size(cpu));
 
-	if (!cpu->vmx->operation || bad_mode(cpu))
+	if (!vmx_operation(cpu) || bad_mode(cpu))
 		raise_ud(cpu);
 	if (cpu->nonroot)
 		intercept_field(cpu, encoding, write);
@@ -267,6 +268,8 @@ op_vmwrite(struct vcpu *cpu, const struct insn *in)
 		fail(cpu, VM_ERROR_READ_ONLY_COMPONENT);
 		return;
 	}
+	if (unlikely(cpu->hooks) && !cpu->nonroot)
+		cpu->hooks->vmwrite(cpu->hooks->opaque, cpu, encoding, value);
 	if (!cpu->nonroot)
 		vmcs_set(&vmx->vmcs, field, encoding, value);
 	else if (encoding & 1)
@@ -314,7 +317,7 @@ void
 op_vmcall(struct vcpu *cpu, const struct insn *in)
 {
 	(void)in;
-	if (!cpu->vmx->operation)
+	if (!vmx_operation(cpu))
 		raise_ud(cpu);
 	if (cpu->nonroot)
 		vmx_intercept_insn(cpu, VMX_INSN_VMCALL);

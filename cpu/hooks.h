@@ -1,0 +1,67 @@
+/*
+ * What a debugger or tracer listens to. vcpu.hooks is NULL when nobody does, and then nothing here costs more than that test on slow paths:
+ * fast handlers and TLB hits know nothing of hooks.
+ *
+ * Instructions are announced by page offset: the block builder ends blocks before an announced offset and keeps no block that begins at one, so
+ * the run loop comes by there each time. Watched pages are withheld from the TLB, so accesses to them take the slow path.
+ * Listeners change nothing of the machine. They may call hooks_stop().
+ * Not announced: accesses by page walks, DMA and VMX's own structures.
+ */
+#ifndef NB_CPU_HOOKS_H
+#define NB_CPU_HOOKS_H
+
+#include "cpu/state.h"
+
+struct vmcs_field;
+
+/* One data access by linear address. After it when reading, before it when writing. */
+struct hook_access {
+	u64 linear, physical, value;
+	unsigned size;
+	bool write;
+};
+
+struct hooks {
+	void *opaque;
+	u64 announced[64]; /* by offset in the page: instructions that `instruction` wants to see */
+	bool stepping;     /* it wants to see all */
+	/* Before an instruction at cpu->rip, everything real. True: do not execute it; the listener has called hooks_stop(). */
+	bool (*instruction)(void *opaque, struct vcpu *cpu);
+	/* Does any byte of the 4 KiB page interest the listener? */
+	bool (*watched)(void *opaque, struct vcpu *cpu, u64 linear, u64 guest_physical, u64 physical);
+	/* An access to a page of which `watched` said so. */
+	void (*access)(void *opaque, struct vcpu *cpu, const struct hook_access *a);
+	/* Of the instruction under way: its value read, or about to be written. */
+	void (*port)(void *opaque, struct vcpu *cpu, u16 port, unsigned size, bool write, u32 value);
+	void (*msr)(void *opaque, struct vcpu *cpu, u32 address, bool write, u64 value);
+	void (*cr_write)(void *opaque, struct vcpu *cpu, unsigned cr, u64 value);
+	/* An event begins its way through the IDT. */
+	void (*event)(void *opaque, struct vcpu *cpu, const struct event_info *event, bool injected);
+	void (*triple_fault)(void *opaque, struct vcpu *cpu);
+	/* VMX. A VM exit: the guest's state is saved, the host's not yet loaded. */
+	void (*vm_exit)(void *opaque, struct vcpu *cpu, u32 reason, bool entry_failed);
+	/* Guest state is loaded, an injected event not yet delivered. */
+	void (*vm_entry)(void *opaque, struct vcpu *cpu);
+	/* A check refused the entry, by VMfail or by an exit that follows. */
+	void (*entry_refused)(void *opaque, struct vcpu *cpu, const char *id, const char *rule);
+	/* VMWRITE changes a field of the current VMCS, which still holds the old value. */
+	void (*vmwrite)(void *opaque, struct vcpu *cpu, u64 encoding, u64 value);
+};
+
+/* All processors report to `hooks` from now on; NULL: to nobody. */
+void hooks_set(struct cpus *cpus, struct hooks *hooks);
+/* To be called, from outside cpus_run(), after `announced` or `stepping` changed; after the answers of `watched` changed. */
+void hooks_instructions_changed(struct cpus *cpus);
+void hooks_watches_changed(struct cpus *cpus);
+/* Leaves cpus_run() at the next boundary between instructions. */
+void hooks_stop(struct vcpu *cpu);
+
+/* For the core. */
+bool hooks_instruction(struct vcpu *cpu, u64 linear);
+static inline bool
+hooks_announced(const struct hooks *hooks, u64 offset)
+{
+	return hooks->announced[offset >> 6 & 63] >> (offset & 63) & 1;
+}
+
+#endif

@@ -1,0 +1,664 @@
+/*
+ * Breakpoints, watchpoints and stops on events; conditions, counts and command lists.
+ *
+ * Execution breakpoints are announced to the core by page offset, whatever their address kind (cpu/hooks.h): the exact address is looked at
+ * here. Watchpoints withhold their pages from the TLB.
+ */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/msr.h"
+#include "debugger/internal.h"
+
+static const struct {
+	const char *name;
+	enum break_kind kind;
+	const char *number; /* what the argument is */
+} events[] = {
+	{"exit", BREAK_EXIT, "REASON"},       {"entry", BREAK_ENTRY, NULL},          {"entry-fail", BREAK_ENTRY_FAIL, NULL},
+	{"vmwrite", BREAK_VMWRITE, "FIELD"},  {"inject", BREAK_INJECT, "VECTOR"},    {"io", BREAK_IO, "PORT"},
+	{"msr", BREAK_MSR, "MSR"},            {"cr", BREAK_CR, "NUMBER"},            {"exception", BREAK_EXCEPTION, "VECTOR"},
+	{"interrupt", BREAK_INTERRUPT, "VECTOR"}, {"triple-fault", BREAK_TRIPLE, NULL},
+};
+static const char *const address_kinds[] = {"linear", "gpa", "phys"};
+
+/* --- the list --- */
+
+static void
+changed(struct debugger *d, const struct breakpoint *b)
+{
+	if (b->kind == BREAK_EXECUTE)
+		d->code_changed = true;
+	if (b->kind == BREAK_ACCESS)
+		d->watches_changed = true;
+	d->watches = d->events_wanted = 0;
+	for (const struct breakpoint *c = d->breakpoints; c; c = c->next)
+		if (!c->disabled) {
+			d->watches += c->kind == BREAK_ACCESS;
+			d->events_wanted |= 1u << c->kind;
+		}
+}
+
+struct breakpoint *
+breakpoint_add(struct debugger *d, struct breakpoint b)
+{
+	struct breakpoint *copy = malloc(sizeof(*copy)), **link = &d->breakpoints;
+
+	if (!copy)
+		stop_host_error("out of memory");
+	*copy = b;
+	copy->next = NULL;
+	while (*link)
+		link = &(*link)->next;
+	*link = copy;
+	changed(d, copy);
+	return copy;
+}
+
+void
+breakpoint_delete(struct debugger *d, struct breakpoint *b)
+{
+	struct breakpoint **link = &d->breakpoints;
+
+	while (*link && *link != b)
+		link = &(*link)->next;
+	if (!*link)
+		return;
+	*link = b->next;
+	if (d->stop_at == b)
+		d->stop_at = NULL;
+	changed(d, b);
+	free(b->condition);
+	free(b->commands);
+	free(b);
+}
+
+/* Tells the core. Not while the machine runs. */
+void
+breakpoints_apply(struct debugger *d)
+{
+	if (d->code_changed) {
+		memset(d->hooks.announced, 0, sizeof(d->hooks.announced));
+		for (const struct breakpoint *b = d->breakpoints; b; b = b->next)
+			for (u64 a = b->first; b->kind == BREAK_EXECUTE && !b->disabled && a - b->first < PAGE_SIZE; a++) {
+				d->hooks.announced[a >> 6 & 63] |= BIT(a & 63);
+				if (a == b->last)
+					break;
+			}
+		hooks_instructions_changed(d->cpus);
+	}
+	if (d->watches_changed)
+		hooks_watches_changed(d->cpus);
+	d->code_changed = d->watches_changed = false;
+}
+
+/* --- deciding --- */
+
+static bool
+filtered(const struct debugger *d, const struct vcpu *cpu)
+{
+	if (d->only_level >= 0 && d->only_level != level_of(cpu))
+		return true;
+	if (d->only_cpu >= 0 && d->only_cpu != (int)cpu->index)
+		return true;
+	return d->only_vpid >= 0 && d->only_vpid != (cpu->nonroot && cpu->vmx ? (int)cpu->vmx->vmcs.vpid : 0);
+}
+
+/* The event is the breakpoint's: do condition and counts let it stop the machine? */
+static bool
+holds(struct debugger *d, struct vcpu *cpu, struct breakpoint *b)
+{
+	struct vcpu *selected = d->cpu;
+	const char *at = b->condition, *error;
+	u64 value = 1;
+
+	if (!b->gdb && b->number && filtered(d, cpu))
+		return false;
+	if (b->only_cpu && b->only_cpu != cpu)
+		return false;
+	if (b->least_rsp && cpu->r[RSP] < b->least_rsp)
+		return false;
+	if (b->condition) {
+		d->cpu = cpu;
+		/* A condition that cannot be evaluated now (memory that is not there) does not hold. */
+		if (!evaluate(d, &at, &value, &error))
+			value = 0;
+		d->cpu = selected;
+	}
+	if (!value)
+		return false;
+	b->hits++;
+	if (b->ignore) {
+		b->ignore--;
+		return false;
+	}
+	return true;
+}
+
+static void
+stop_at(struct debugger *d, struct vcpu *cpu, struct breakpoint *b, enum stop_kind kind, const char *text)
+{
+	if (d->stop == STOP_NONE) {
+		if (b->number)
+			d_stop(d, cpu, kind, "breakpoint %u%s%s", b->number, *text ? ": " : "", text);
+		else
+			d_stop(d, cpu, kind, "%s", text);
+		d->stop_at = b;
+	}
+	hooks_stop(cpu);
+}
+
+bool
+breakpoints_at(struct debugger *d, struct vcpu *cpu, u64 linear)
+{
+	u64 address[3] = {linear, ~0ull, ~0ull};
+	bool looked = false;
+
+	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
+		if (b->kind != BREAK_EXECUTE || b->disabled)
+			continue;
+		if (b->address != ADDRESS_LINEAR && !looked) {
+			linear_peek(cpu, linear, &address[ADDRESS_GUEST_PHYSICAL], &address[ADDRESS_PHYSICAL]);
+			looked = true;
+		}
+		if (address[b->address] < b->first || address[b->address] > b->last || !holds(d, cpu, b))
+			continue;
+		stop_at(d, cpu, b, STOP_BREAKPOINT, "");
+		return true;
+	}
+	return false;
+}
+
+void
+breakpoints_event(struct debugger *d, struct vcpu *cpu, enum break_kind kind, u64 number, const char *format, ...)
+{
+	char text[200];
+	va_list list;
+
+	if (!(d->events_wanted & 1u << kind))
+		return;
+	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
+		if (b->kind != kind || b->disabled || (!b->any && (number < b->first || number > b->last)) || !holds(d, cpu, b))
+			continue;
+		va_start(list, format);
+		vsnprintf(text, sizeof(text), format, list);
+		va_end(list);
+		stop_at(d, cpu, b, STOP_BREAKPOINT, text);
+		return;
+	}
+}
+
+static bool
+on_watched(void *opaque, struct vcpu *cpu, u64 linear, u64 guest_physical, u64 physical)
+{
+	struct debugger *d = opaque;
+	const u64 address[3] = {linear, guest_physical, physical};
+
+	(void)cpu;
+	if (!d->watches)
+		return false;
+	for (const struct breakpoint *b = d->breakpoints; b; b = b->next) {
+		u64 page = address[b->address] & PAGE_MASK;
+
+		if (b->kind == BREAK_ACCESS && !b->disabled && b->first <= (page | 0xfff) && b->last >= page)
+			return true;
+	}
+	return false;
+}
+
+static void
+on_access(void *opaque, struct vcpu *cpu, const struct hook_access *a)
+{
+	struct debugger *d = opaque;
+	u64 address[3] = {a->linear, ~0ull, a->physical};
+	char text[160];
+
+	if (!d->watches)
+		return;
+	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
+		u64 old = 0;
+
+		if (b->kind != BREAK_ACCESS || b->disabled || !(a->write ? b->on_write : b->on_read))
+			continue;
+		if (b->address == ADDRESS_GUEST_PHYSICAL)
+			linear_peek(cpu, a->linear, &address[ADDRESS_GUEST_PHYSICAL], NULL);
+		if (address[b->address] > b->last || address[b->address] + a->size <= b->first)
+			continue;
+		memory_peek(cpu->memory, a->physical, &old, a->size);
+		d->happening = (struct happening){
+			.value = a->value, .old = old, .address = address[b->address], .size = a->size, .write = a->write};
+		if (!holds(d, cpu, b))
+			continue;
+		if (a->write)
+			snprintf(text, sizeof(text), "write of %u bytes at %#llx: %#llx -> %#llx", a->size, (ull)address[b->address], (ull)old,
+				 (ull)a->value);
+		else
+			snprintf(text, sizeof(text), "read of %u bytes at %#llx: %#llx", a->size, (ull)address[b->address], (ull)a->value);
+		d->stop_address = MAX(address[b->address], b->first);
+		d->stop_write = a->write;
+		stop_at(d, cpu, b, STOP_WATCH, text);
+		return;
+	}
+}
+
+static void
+on_port(void *opaque, struct vcpu *cpu, u16 port, unsigned size, bool write, u32 value)
+{
+	struct debugger *d = opaque;
+
+	d->happening = (struct happening){.port = port, .value = value, .size = size, .write = write};
+	if (trace_wants(d, TRACE_IO))
+		trace_other(d, cpu, TRACE_IO, write ? "out" : "in", "port=%#x size=%u value=%#x", port, size, value);
+	breakpoints_event(d, cpu, BREAK_IO, port, "%s port %#x, %u bytes: %#x", write ? "out" : "in", port, size, value);
+}
+
+static void
+on_msr(void *opaque, struct vcpu *cpu, u32 address, bool write, u64 value)
+{
+	struct debugger *d = opaque;
+	const char *name = msr_name(address);
+
+	d->happening = (struct happening){.address = address, .value = value, .write = write};
+	if (trace_wants(d, TRACE_MSR))
+		trace_other(d, cpu, TRACE_MSR, write ? "wrmsr" : "rdmsr", "msr=%#x value=%#llx", address, (ull)value);
+	breakpoints_event(d, cpu, BREAK_MSR, address, "%s %#x %s: %#llx", write ? "wrmsr" : "rdmsr", address, name ? name : "", (ull)value);
+}
+
+static void
+on_cr_write(void *opaque, struct vcpu *cpu, unsigned cr, u64 value)
+{
+	struct debugger *d = opaque;
+	const u64 old[] = {cpu->cr0, 0, cpu->cr2, cpu->cr3, cpu->cr4};
+
+	d->happening = (struct happening){.address = cr, .value = value, .old = cr < COUNT(old) ? old[cr] : 0, .write = true};
+	if (trace_wants(d, TRACE_CR))
+		trace_other(d, cpu, TRACE_CR, "mov_cr", "cr=%u value=%#llx", cr, (ull)value);
+	breakpoints_event(d, cpu, BREAK_CR, cr, "CR%u: %#llx -> %#llx", cr, (ull)d->happening.old, (ull)value);
+}
+
+static void
+on_event(void *opaque, struct vcpu *cpu, const struct event_info *event, bool injected)
+{
+	struct debugger *d = opaque;
+	bool exception = event->type == EVENT_HARDWARE_EXCEPTION || event->type >= EVENT_PRIVILEGED_SOFTWARE;
+
+	d->happening = (struct happening){
+		.vector = event->vector, .error = event->has_error ? event->error : 0, .address = event->vector == VECTOR_PF ? event->cr2 : 0};
+	if (injected) {
+		trace_inject(d, cpu, event);
+		breakpoints_event(d, cpu, BREAK_INJECT, event->vector, "injection of vector %u, type %u", event->vector, event->type);
+		return;
+	}
+	if (trace_wants(d, exception ? TRACE_EXCEPTIONS : TRACE_INTERRUPTS))
+		trace_other(d, cpu, exception ? TRACE_EXCEPTIONS : TRACE_INTERRUPTS, exception ? "exception" : "interrupt",
+			    "vector=%u error=%#x address=%#llx", event->vector, event->has_error ? event->error : 0,
+			    (ull)d->happening.address);
+	if (exception && event->vector == VECTOR_PF)
+		breakpoints_event(d, cpu, BREAK_EXCEPTION, event->vector, "page fault at %#llx, error code %#x", (ull)event->cr2, event->error);
+	else
+		breakpoints_event(d, cpu, exception ? BREAK_EXCEPTION : BREAK_INTERRUPT, event->vector, "%s %u, error code %#x",
+				  exception ? "exception" : "interrupt", event->vector, event->has_error ? event->error : 0);
+}
+
+static void
+on_triple_fault(void *opaque, struct vcpu *cpu)
+{
+	struct debugger *d = opaque;
+
+	breakpoints_event(d, cpu, BREAK_TRIPLE, 0, "triple fault");
+}
+
+void
+breakpoints_init(struct debugger *d)
+{
+	d->hooks.opaque = d;
+	d->hooks.instruction = on_instruction;
+	d->hooks.watched = on_watched;
+	d->hooks.access = on_access;
+	d->hooks.port = on_port;
+	d->hooks.msr = on_msr;
+	d->hooks.cr_write = on_cr_write;
+	d->hooks.event = on_event;
+	d->hooks.triple_fault = on_triple_fault;
+	d->only_level = d->only_vpid = d->only_cpu = -1;
+}
+
+/* --- commands --- */
+
+static void
+describe(struct debugger *d, const struct breakpoint *b)
+{
+	const char *kind = b->kind == BREAK_EXECUTE ? "execute" : b->on_read && b->on_write ? "access" : b->on_read ? "read" : "write";
+
+	if (b->kind == BREAK_EXECUTE || b->kind == BREAK_ACCESS) {
+		say(d, "%-3u %-8s %s %#llx", b->number, kind, address_kinds[b->address], (ull)b->first);
+		if (b->last != b->first)
+			say(d, "..%#llx", (ull)b->last);
+	} else {
+		for (unsigned i = 0; i < COUNT(events); i++)
+			if (events[i].kind == b->kind)
+				say(d, "%-3u %-8s", b->number, events[i].name);
+		if (!b->any && b->kind == BREAK_EXIT && b->first == b->last && vmx_reason_name((unsigned)b->first))
+			say(d, " %s", vmx_reason_name((unsigned)b->first));
+		else if (!b->any)
+			say(d, " %#llx", (ull)b->first);
+		if (!b->any && b->last != b->first)
+			say(d, "..%#llx", (ull)b->last);
+	}
+	if (b->condition)
+		say(d, " if %s", b->condition);
+	say(d, "%s%s, %llu hits", b->temporary ? ", once" : "", b->disabled ? ", disabled" : "", (ull)b->hits);
+	if (b->ignore)
+		say(d, ", ignores %llu more", (ull)b->ignore);
+	say(d, "\n");
+	if (b->commands)
+		say(d, "        %s\n", b->commands);
+}
+
+void
+info_breakpoints(struct debugger *d, const char *arguments)
+{
+	bool any = false;
+
+	(void)arguments;
+	for (const struct breakpoint *b = d->breakpoints; b; b = b->next)
+		if (b->number) {
+			describe(d, b);
+			any = true;
+		}
+	if (!any)
+		say(d, "no breakpoints\n");
+	if (d->only_level >= 0)
+		say(d, "only level %d\n", d->only_level);
+	if (d->only_vpid >= 0)
+		say(d, "only vpid %d\n", d->only_vpid);
+	if (d->only_cpu >= 0)
+		say(d, "only cpu %d\n", d->only_cpu);
+}
+
+/* "if EXPRESSION" or nothing. */
+static bool
+condition_argument(struct debugger *d, const char *at, struct breakpoint *b)
+{
+	const char *error, *end;
+	u64 value;
+
+	while (isspace((unsigned char)*at))
+		at++;
+	if (!*at)
+		return true;
+	if (strncmp(at, "if", 2) != 0 || !isspace((unsigned char)at[2])) {
+		complain(d, "'%s' is left over", at);
+		return false;
+	}
+	at += 3;
+	end = at;
+	/* What cannot be read now may be readable then. */
+	if ((!evaluate(d, &end, &value, &error) && strcmp(error, "no memory there") != 0) || (*end && !error)) {
+		complain(d, "%s: %s", at, error ? error : "something is left over");
+		return false;
+	}
+	b->condition = error_string("%s", at);
+	return true;
+}
+
+static void
+add(struct debugger *d, struct breakpoint *b)
+{
+	b->number = ++d->last_number;
+	describe(d, breakpoint_add(d, *b));
+}
+
+/* Is there a number before "if" or the end? */
+static bool
+argument_follows(const char *at)
+{
+	while (isspace((unsigned char)*at))
+		at++;
+	return *at && !(at[0] == 'i' && at[1] == 'f' && isspace((unsigned char)at[2]));
+}
+
+static bool
+number_or_name(struct debugger *d, const char **at, enum break_kind kind, u64 *first, u64 *last)
+{
+	char word[64];
+	const char *after = *at;
+	const struct vmcs_field *field;
+
+	if (kind == BREAK_VMWRITE && next_word(&after, word, sizeof(word)))
+		for (unsigned i = 0; (field = vmcs_field_at(i)); i++)
+			if (!strcmp(field->name, word)) {
+				*first = field->encoding;
+				*last = field->size == 8 && field->encoding < 0x6000 ? field->encoding | 1u : field->encoding;
+				*at = after;
+				return true;
+			}
+	after = *at;
+	if (kind == BREAK_MSR && next_word(&after, word, sizeof(word)) && !isdigit((unsigned char)word[0]))
+		for (u64 address = 0; address < 0xc0003000; address = address == 0x3fff ? 0xc0000000 : address + 1)
+			if (msr_name((u32)address) && !strcmp(msr_name((u32)address), word)) {
+				*first = *last = address;
+				*at = after;
+				return true;
+			}
+	return range_argument(d, at, first, last);
+}
+
+static void
+break_at(struct debugger *d, const char *arguments, bool temporary)
+{
+	struct breakpoint b = {.kind = BREAK_EXECUTE, .temporary = temporary, .on_read = true, .on_write = true};
+	const char *at = arguments, *after = arguments;
+	char word[64];
+
+	if (!next_word(&after, word, sizeof(word))) {
+		b.first = b.last = linear_rip(d->cpu);
+		add(d, &b);
+		return;
+	}
+	for (unsigned i = 0; i < COUNT(events); i++)
+		if (!strcmp(word, events[i].name)) {
+			b.kind = events[i].kind;
+			b.any = true;
+			at = after;
+			if (events[i].number && argument_follows(at)) {
+				b.any = false;
+				if (!number_or_name(d, &at, b.kind, &b.first, &b.last))
+					return;
+			}
+			if (condition_argument(d, at, &b))
+				add(d, &b);
+			return;
+		}
+	for (unsigned i = 0; i < COUNT(address_kinds); i++)
+		if (!strcmp(word, address_kinds[i]) && argument_follows(after)) {
+			b.address = i;
+			at = after;
+		}
+	if (range_argument(d, &at, &b.first, &b.last) && condition_argument(d, at, &b))
+		add(d, &b);
+}
+
+void
+command_break(struct debugger *d, const char *arguments)
+{
+	break_at(d, arguments, false);
+}
+
+void
+command_tbreak(struct debugger *d, const char *arguments)
+{
+	break_at(d, arguments, true);
+}
+
+static void
+watch(struct debugger *d, const char *arguments, bool read, bool write)
+{
+	struct breakpoint b = {.kind = BREAK_ACCESS, .on_read = read, .on_write = write};
+	const char *at = arguments, *after = arguments;
+	char word[64];
+
+	if (!next_word(&after, word, sizeof(word))) {
+		complain(d, "watch which address?");
+		return;
+	}
+	for (unsigned i = 0; i < COUNT(address_kinds); i++)
+		if (!strcmp(word, address_kinds[i]) && argument_follows(after)) {
+			b.address = i;
+			at = after;
+		}
+	if (!range_argument(d, &at, &b.first, &b.last))
+		return;
+	if (b.last == b.first)
+		b.last = b.first + 7; /* a bare address: eight bytes */
+	if (condition_argument(d, at, &b))
+		add(d, &b);
+}
+
+void
+command_watch(struct debugger *d, const char *arguments)
+{
+	watch(d, arguments, false, true);
+}
+
+void
+command_rwatch(struct debugger *d, const char *arguments)
+{
+	watch(d, arguments, true, false);
+}
+
+void
+command_awatch(struct debugger *d, const char *arguments)
+{
+	watch(d, arguments, true, true);
+}
+
+static struct breakpoint *
+by_number(struct debugger *d, const char **at)
+{
+	char word[32];
+	u64 number;
+
+	if (!next_word(at, word, sizeof(word))) {
+		complain(d, "which breakpoint?");
+		return NULL;
+	}
+	if (!number_argument(d, word, &number))
+		return NULL;
+	for (struct breakpoint *b = d->breakpoints; b; b = b->next)
+		if (b->number && b->number == number)
+			return b;
+	complain(d, "there is no breakpoint %s", word);
+	return NULL;
+}
+
+void
+command_delete(struct debugger *d, const char *arguments)
+{
+	struct breakpoint *b, *next;
+
+	if (*arguments) {
+		b = by_number(d, &arguments);
+		if (b)
+			breakpoint_delete(d, b);
+		return;
+	}
+	for (b = d->breakpoints; b; b = next) {
+		next = b->next;
+		if (b->number)
+			breakpoint_delete(d, b);
+	}
+}
+
+static void
+enable(struct debugger *d, const char *arguments, bool on)
+{
+	struct breakpoint *only = NULL;
+
+	if (*arguments && !(only = by_number(d, &arguments)))
+		return;
+	for (struct breakpoint *b = d->breakpoints; b; b = b->next)
+		if (b->number && (!only || b == only)) {
+			b->disabled = !on;
+			changed(d, b);
+		}
+}
+
+void
+command_enable(struct debugger *d, const char *arguments)
+{
+	enable(d, arguments, true);
+}
+
+void
+command_disable(struct debugger *d, const char *arguments)
+{
+	enable(d, arguments, false);
+}
+
+void
+command_ignore(struct debugger *d, const char *arguments)
+{
+	struct breakpoint *b = by_number(d, &arguments);
+	u64 count = 0;
+
+	if (b && number_argument(d, arguments, &count)) {
+		b->ignore = count;
+		describe(d, b);
+	}
+}
+
+void
+command_condition(struct debugger *d, const char *arguments)
+{
+	struct breakpoint *b = by_number(d, &arguments), with = {0};
+	char *text;
+
+	if (!b)
+		return;
+	text = error_string("if %s", arguments);
+	if (!*arguments || condition_argument(d, text, &with)) {
+		free(b->condition);
+		b->condition = with.condition;
+		describe(d, b);
+	}
+	free(text);
+}
+
+void
+command_commands(struct debugger *d, const char *arguments)
+{
+	struct breakpoint *b = by_number(d, &arguments);
+
+	if (!b)
+		return;
+	free(b->commands);
+	b->commands = *arguments ? error_string("%s", arguments) : NULL;
+	describe(d, b);
+}
+
+void
+command_only(struct debugger *d, const char *arguments)
+{
+	char word[16];
+	u64 value;
+
+	if (!next_word(&arguments, word, sizeof(word)) || !strcmp(word, "off")) {
+		d->only_level = d->only_vpid = d->only_cpu = -1;
+		return;
+	}
+	if (!number_argument(d, arguments, &value))
+		return;
+	if (value > 0xffff)
+		complain(d, "%s is too large", arguments);
+	else if (!strcmp(word, "level"))
+		d->only_level = (int)value;
+	else if (!strcmp(word, "vpid"))
+		d->only_vpid = (int)value;
+	else if (!strcmp(word, "cpu"))
+		d->only_cpu = (int)value;
+	else
+		complain(d, "only level N, only vpid N, only cpu N, only off");
+}

@@ -1,0 +1,216 @@
+/* The command table: one row each. Names with a blank are found by their words' beginnings, as the others by theirs. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "debugger/internal.h"
+
+static void command_help(struct debugger *d, const char *arguments);
+static void command_info(struct debugger *d, const char *arguments);
+
+static void
+command_source(struct debugger *d, const char *arguments)
+{
+	/* execute_line() does it. */
+	(void)d;
+	(void)arguments;
+}
+
+static void
+command_quit(struct debugger *d, const char *arguments)
+{
+	u64 status = 0;
+
+	if (*arguments && !number_argument(d, arguments, &status))
+		return;
+	d->quit = true;
+	if (!d->ended)
+		d->host.quit(d->host.opaque, (int)(status & 0xff));
+	d->ended = true;
+}
+
+static void
+command_reset(struct debugger *d, const char *arguments)
+{
+	(void)arguments;
+	d->host.reset(d->host.opaque);
+	d->stop_text[0] = 0;
+	where_am_i(d);
+}
+
+static void
+command_hash(struct debugger *d, const char *arguments)
+{
+	(void)arguments;
+	say(d, "%llu %016llx\n", (ull)cpus_icount(d->cpus), (ull)d->host.hash(d->host.opaque));
+}
+
+static void
+command_echo(struct debugger *d, const char *arguments)
+{
+	say(d, "%s\n", arguments);
+}
+
+static void
+command_syntax(struct debugger *d, const char *arguments)
+{
+	if (strcmp(arguments, "intel") != 0 && strcmp(arguments, "att") != 0)
+		complain(d, "syntax intel, or syntax att");
+	else
+		d->intel_off = !strcmp(arguments, "att");
+}
+
+static const struct command commands[] = {
+	{"continue", "c", "", "run until something stops the machine; Ctrl-C does", "c", command_continue, true},
+	{"step", "s", "[N]", "execute N instructions of the selected processor, one by default", "step 10", command_step, true},
+	{"next", "n", "[N]", "the same, but calls and repeated instructions count as one", "next", command_next, true},
+	{"finish", NULL, "", "run until the present function has returned", "finish", command_finish, true},
+	{"until", "u", "ADDR | icount N | time N", "run to an address, a number of instructions or a time in cycles", "until icount 1000000",
+	 command_until, false},
+	{"cpu", NULL, "[N]", "select a processor, tell where it is", "cpu 1", command_cpu, false},
+
+	{"break", "b", "[linear|gpa|phys] ADDR[..ADDR] [if EXPR] | EVENT [ARGUMENT] [if EXPR]",
+	 "stop at an address or event: exit [REASON], entry, entry-fail, vmwrite [FIELD], inject [VECTOR], io [PORT], msr [MSR], cr [N], "
+	 "exception [VECTOR], interrupt [VECTOR], triple-fault",
+	 "break exit EPT_VIOLATION if gpa in 0xfee00000..0xfeefffff", command_break, false},
+	{"tbreak", NULL, "as break", "the same, once", "tbreak start_kernel", command_tbreak, false},
+	{"watch", NULL, "[linear|gpa|phys] ADDR[,LENGTH] [if EXPR]", "stop after a write (8 bytes by default)",
+	 "watch phys 0x1000,16 if value != 0",
+	 command_watch, false},
+	{"rwatch", NULL, "as watch", "stop after a read", "rwatch 0xffffffff82000000", command_rwatch, false},
+	{"awatch", NULL, "as watch", "stop after a read or write", "awatch gpa 0xfee00000,4096", command_awatch, false},
+	{"delete", "d", "[N]", "delete a breakpoint, or all", "delete 2", command_delete, false},
+	{"enable", NULL, "[N]", "enable a breakpoint, or all", "enable 2", command_enable, false},
+	{"disable", NULL, "[N]", "disable a breakpoint, or all", "disable", command_disable, false},
+	{"ignore", NULL, "N COUNT", "let breakpoint N pass COUNT times", "ignore 1 100", command_ignore, false},
+	{"condition", NULL, "N [EXPR]", "give breakpoint N a condition, or none", "condition 1 rax == 0", command_condition, false},
+	{"commands", NULL, "N [CMD; CMD...]", "execute commands when breakpoint N stops the machine", "commands 1 regs; continue",
+	 command_commands, false},
+	{"only", NULL, "level N | vpid N | cpu N | off", "let breakpoints stop only there", "only level 2", command_only, false},
+
+	{"regs", "r", "[all|seg|ctl|dbg|fpu|vec]", "registers", "regs seg", command_regs, false},
+	{"msr", NULL, "[NAME|NUMBER]", "model-specific registers, all or one", "msr IA32_EFER", command_msr, false},
+	{"print", "p", "EXPR", "evaluate: registers, [memory], VMCS fields, symbols", "p rsp + 8*4", command_print, false},
+	{"set", NULL, "REGISTER = EXPR | u8|u16|u32|u64 [phys|gpa] ADDR = EXPR", "change a register or memory",
+	 "set u32 phys 0x1000 = 5", command_set, false},
+	{"x", NULL, "/COUNT FORMAT SIZE [linear|gpa|phys] ADDR", "dump memory: x d u c s i, b h w g", "x/16gx rsp", command_x, true},
+	{"search", NULL, "[linear|gpa|phys] FROM..TO \"TEXT\" | HEX...", "find bytes", "search phys 0..0xfffff \"RSD PTR \"", command_search, false},
+	{"disasm", "dis", "[ADDR [COUNT]]", "disassemble; from RIP by default", "disasm rip 20", command_disasm, true},
+	{"syntax", NULL, "intel | att", "of the disassembler", "syntax att", command_syntax, false},
+	{"backtrace", "bt", "", "the calls that led here, by frame pointer or unwind tables", "bt", command_backtrace, false},
+	{"symbols", NULL, "FILE [cr3 N | eptp N | level N]", "load an ELF file or System.map, for all or for one address space",
+	 "symbols vmlinux level 1", command_symbols, false},
+
+	{"exits", NULL, "[N]", "the last N VM exits, decoded", "exits 20", command_exits, false},
+	{"why", NULL, "[EXIT]", "what caused the last VM exit: control, bitmap or mask, and who wrote it", "why", command_why, false},
+	{"vmcs", NULL, "check | diff", "would a VM entry succeed now? / what changed between the last two exits", "vmcs check", command_vmcs, false},
+	{"walk", NULL, "[ADDR]", "the whole walk of a linear address, through EPT too", "walk 0xffff888000000000", command_walk, false},
+	{"ept", NULL, "GPA | dump", "the EPT walk of a guest-physical address; all of the EPT, ranges merged", "ept 0xfee00000", command_ept, false},
+	{"trace", NULL, "SPEC [FILE] | off", "record exits,entries,entry-fail,inject,vmwrite,interrupts,exceptions,io,msr,cr or all; "
+					    "with text, jsonl, perfetto or kvm for the format",
+	 "trace exits,entries,perfetto run.json", command_trace, false},
+
+	{"info", "i", "WHAT", "info alone lists what", "info exits", command_info, false},
+	{"info breakpoints", NULL, "", "breakpoints with their hits", NULL, info_breakpoints, false},
+	{"info cpus", NULL, "", "all processors", NULL, info_cpus, false},
+	{"info vmcs", NULL, "[control|exit|guest|host|FIELD]", "the current VMCS, decoded", NULL, info_vmcs, false},
+	{"info exits", NULL, "", "VM exits by reason: count, share, cycles", NULL, info_exits, false},
+	{"info pages", NULL, "", "what the present page tables map, ranges merged", NULL, info_pages, false},
+	{"info tlb", NULL, "", "translations that the processor holds", NULL, info_tlb, false},
+	{"info gdt", NULL, "", "global descriptor table", NULL, info_gdt, false},
+	{"info idt", NULL, "", "interrupt descriptor table", NULL, info_idt, false},
+	{"info tss", NULL, "", "task state segment", NULL, info_tss, false},
+	{"info lapic", NULL, "", "local APIC", NULL, info_lapic, false},
+	{"info mtrr", NULL, "", "memory type ranges", NULL, info_mtrr, false},
+	{"info memory", NULL, "", "physical address space", NULL, info_memory, false},
+
+	{"hash", NULL, "", "the machine's state hash, as -hash prints it", "hash", command_hash, false},
+	{"reset", NULL, "", "hard reset", "reset", command_reset, false},
+	{"source", NULL, "FILE", "execute commands from a file", "source boot.nb", command_source, false},
+	{"echo", NULL, "TEXT", "print", "echo here", command_echo, false},
+	{"help", "h", "[COMMAND]", "this list, or one command with an example", "help break", command_help, false},
+	{"quit", "q", "[STATUS]", "end nestbox", "quit", command_quit, false},
+};
+
+const struct command *
+command_at(unsigned index)
+{
+	return index < COUNT(commands) ? &commands[index] : NULL;
+}
+
+/* Exact name or alias, else an unambiguous beginning; in `group` ("info " or ""). */
+static const struct command *
+find(const char *group, const char *name, size_t length)
+{
+	size_t skip = strlen(group);
+	const struct command *found = NULL;
+	unsigned matches = 0;
+
+	for (unsigned i = 0; i < COUNT(commands); i++) {
+		const struct command *c = &commands[i];
+		const char *own = c->name + skip;
+
+		if (strncmp(c->name, group, skip) != 0 || strchr(own, ' '))
+			continue;
+		if ((strlen(own) == length && !strncmp(own, name, length)) ||
+		    (!skip && c->alias && strlen(c->alias) == length && !strncmp(c->alias, name, length)))
+			return c;
+		if (length && !strncmp(own, name, length)) {
+			found = c;
+			matches++;
+		}
+	}
+	return matches == 1 ? found : NULL;
+}
+
+const struct command *
+command_find(const char *name, size_t length)
+{
+	return find("", name, length);
+}
+
+static void
+command_info(struct debugger *d, const char *arguments)
+{
+	const char *at = arguments;
+	const struct command *c = NULL;
+	char word[32];
+
+	if (next_word(&at, word, sizeof(word)))
+		c = find("info ", word, strlen(word));
+	if (c) {
+		c->run(d, at);
+		return;
+	}
+	if (*arguments)
+		complain(d, "info knows no '%s':", word);
+	for (unsigned i = 0; i < COUNT(commands); i++)
+		if (!strncmp(commands[i].name, "info ", 5))
+			say(d, "  %-18s %s\n", commands[i].name, commands[i].help);
+}
+
+static void
+command_help(struct debugger *d, const char *arguments)
+{
+	const struct command *c = NULL;
+
+	if (!strncmp(arguments, "info ", 5))
+		c = find("info ", arguments + 5, strlen(arguments + 5));
+	else if (*arguments)
+		c = command_find(arguments, strlen(arguments));
+	if (c) {
+		say(d, "%s %s\n  %s\n", c->name, c->arguments, c->help);
+		if (c->alias)
+			say(d, "  short: %s\n", c->alias);
+		if (c->example)
+			say(d, "  example: %s\n", c->example);
+		return;
+	}
+	if (*arguments) {
+		complain(d, "'%s' is no command", arguments);
+		return;
+	}
+	for (unsigned i = 0; i < COUNT(commands); i++)
+		if (strncmp(commands[i].name, "info ", 5) != 0)
+			say(d, "  %-12s %.100s\n", commands[i].name, commands[i].help);
+	say(d, "help COMMAND tells more; info lists what it can show. Beginnings of names will do.\n");
+}

@@ -1,0 +1,284 @@
+/* Between the files of debugger/. */
+#ifndef NB_DEBUGGER_INTERNAL_H
+#define NB_DEBUGGER_INTERNAL_H
+
+#include <stdio.h>
+
+#include "base/events.h"
+#include "base/stop.h"
+#include "bus/memory.h"
+#include "cpu/access.h"
+#include "cpu/hooks.h"
+#include "cpu/vcpu.h"
+#include "debugger/debugger.h"
+#include "vmx/vmx.h"
+
+typedef unsigned long long ull; /* for printf */
+
+#define EXITS 4096 /* remembered for `exits` */
+#define HISTORY_OF_VMCS 2
+
+/* --- what happened --- */
+
+enum stop_kind { STOP_NONE, STOP_STEP, STOP_BREAKPOINT, STOP_WATCH, STOP_INTERRUPT, STOP_UNTIL, STOP_TRIPLE_FAULT };
+
+/* What the event under way is about, for conditions: names of expression.c. */
+struct happening {
+	u64 value, old, address, port, vector, size, gpa, qualification, reason, error;
+	bool write;
+};
+
+/* One VM exit, or failed entry. */
+struct exit_record {
+	u64 time, icount, rip, qualification, gpa, gla, eptp, cr3, rsp;
+	u64 guest_cycles, host_cycles; /* host_cycles: until the next entry; 0 while there was none */
+	u32 reason, interruption_info, interruption_error, vectoring_info, length, vmcs_index;
+	u16 vpid;
+	u8 cpu;
+	bool failed;
+	const char *because;
+};
+
+struct reason_statistics {
+	u64 count, guest_sum, guest_min, guest_max, host_count, host_sum, host_min, host_max;
+};
+
+/* The last VMWRITE of each field. */
+struct vmwrite_record {
+	bool known;
+	u64 value, rip, icount, region;
+	u8 cpu;
+};
+
+/* --- breakpoints --- */
+
+enum break_kind {
+	BREAK_EXECUTE, BREAK_ACCESS, BREAK_EXIT, BREAK_ENTRY, BREAK_ENTRY_FAIL, BREAK_VMWRITE, BREAK_INJECT, BREAK_IO, BREAK_MSR, BREAK_CR,
+	BREAK_EXCEPTION, BREAK_INTERRUPT, BREAK_TRIPLE
+};
+enum address_kind { ADDRESS_LINEAR, ADDRESS_GUEST_PHYSICAL, ADDRESS_PHYSICAL };
+
+struct breakpoint {
+	unsigned number; /* 0: internal, gdb's */
+	enum break_kind kind;
+	enum address_kind address;
+	u64 first, last; /* addresses, or reasons, vectors, ports...; 0..~0: any */
+	bool any, disabled, temporary, gdb;
+	bool on_read, on_write;
+	u64 least_rsp; /* of temporary ones of `next`: only in this frame or further out; 0: none */
+	struct vcpu *only_cpu;
+	char *condition, *commands;
+	u64 hits, ignore;
+	struct breakpoint *next;
+};
+
+struct debugger {
+	struct cpus *cpus;
+	struct input *input;
+	struct debugger_host host;
+	struct hooks hooks;
+	struct vcpu *cpu; /* the selected one */
+	FILE *out;
+	bool ended;
+	bool quit;
+	bool intel_off; /* AT&T syntax */
+	bool command_failed;
+
+	/* execution */
+	struct {
+		const struct vcpu *cpu;
+		u64 icount, rip;
+	} pass; /* where the machine was resumed: not to be announced again */
+	struct vcpu *step_cpu;
+	u64 steps;
+	bool finishing, finish_return;
+	u64 finish_rsp;
+	struct event until;
+	u64 until_icount; /* 0: until a time */
+	enum stop_kind stop;
+	const struct breakpoint *stop_at;
+	u64 stop_address;
+	bool stop_write;
+	char stop_text[256];
+
+	struct breakpoint *breakpoints;
+	unsigned last_number;
+	bool code_changed, watches_changed;
+	unsigned watches, events_wanted; /* watches: how many BREAK_ACCESS; events_wanted: set of break_kind */
+	int only_level, only_vpid, only_cpu; /* -1: all */
+	struct happening happening;
+
+	/* VMX */
+	struct exit_record *exit; /* ring */
+	u64 exits;                /* ever */
+	struct reason_statistics reason[VMX_REASONS];
+	struct {
+		u64 entered, exited;
+		bool in_guest;
+		u64 last_exit; /* number of the exit whose host time runs */
+		struct vmcs vmcs[HISTORY_OF_VMCS];
+		u64 region[HISTORY_OF_VMCS];
+		unsigned vmcss;
+	} *vcpu;
+	struct vmwrite_record *vmwritten; /* by the field's number in vmcs_fields.def */
+	char refused_rule[200];
+
+	/* shell */
+	char **queue;
+	unsigned queued, queue_at;
+	char *last_line;
+	unsigned depth; /* of source and command lists */
+	u64 dump_next;
+	char dump_format, dump_size;
+
+	struct symbols *symbols;
+	struct trace *trace;
+	struct gdb *gdb;
+};
+
+/* --- console.c --- */
+void say(struct debugger *d, const char *format, ...) PRINTF(2, 3);
+/* An error of the command under way. */
+void complain(struct debugger *d, const char *format, ...) PRINTF(2, 3);
+void execute_line(struct debugger *d, const char *line);
+void execute_lines(struct debugger *d, const char *lines); /* separated by ';' */
+/* Heap: what the command prints. */
+char *capture_line(struct debugger *d, const char *line);
+
+/* --- command.c --- */
+struct command {
+	const char *name, *alias, *arguments, *help, *example;
+	void (*run)(struct debugger *d, const char *arguments);
+	bool repeats; /* an empty line does it again */
+};
+const struct command *command_at(unsigned index); /* NULL after the last */
+const struct command *command_find(const char *name, size_t length);
+/* The first word of *at, copied (cut to fit); *at moves behind it and the blanks after it. False at the end. */
+bool next_word(const char **at, char *word, size_t size);
+
+/* --- expression.c --- */
+/* On error returns false and *error is a static text. *at moves behind what was read. */
+bool evaluate(struct debugger *d, const char **at, u64 *value, const char **error);
+/* The whole text. Complains. */
+bool number_argument(struct debugger *d, const char *text, u64 *value);
+/* ADDR, ADDR..ADDR or ADDR,LENGTH at *at. Complains. */
+bool range_argument(struct debugger *d, const char **at, u64 *first, u64 *last);
+bool register_read(struct debugger *d, struct vcpu *cpu, const char *name, u64 *value);
+const char *register_name_at(unsigned index);
+int level_of(const struct vcpu *cpu);
+
+/* --- run.c --- */
+u64 linear_rip(const struct vcpu *cpu);
+bool d_run(struct debugger *d); /* until something stops it; false when the machine ended */
+void d_stop(struct debugger *d, struct vcpu *cpu, enum stop_kind kind, const char *format, ...) PRINTF(4, 5);
+bool on_instruction(void *opaque, struct vcpu *cpu);
+void where_am_i(struct debugger *d);
+void command_continue(struct debugger *d, const char *arguments);
+void command_step(struct debugger *d, const char *arguments);
+void command_next(struct debugger *d, const char *arguments);
+void command_finish(struct debugger *d, const char *arguments);
+void command_until(struct debugger *d, const char *arguments);
+void command_cpu(struct debugger *d, const char *arguments);
+
+/* --- breakpoint.c --- */
+void breakpoints_init(struct debugger *d);
+struct breakpoint *breakpoint_add(struct debugger *d, struct breakpoint b);
+void breakpoint_delete(struct debugger *d, struct breakpoint *b);
+void breakpoints_apply(struct debugger *d);
+bool breakpoints_at(struct debugger *d, struct vcpu *cpu, u64 linear);
+/* An event of `kind` with the number `number` happened: stops if a breakpoint says so. */
+void breakpoints_event(struct debugger *d, struct vcpu *cpu, enum break_kind kind, u64 number, const char *format, ...) PRINTF(5, 6);
+void command_break(struct debugger *d, const char *arguments);
+void command_tbreak(struct debugger *d, const char *arguments);
+void command_watch(struct debugger *d, const char *arguments);
+void command_rwatch(struct debugger *d, const char *arguments);
+void command_awatch(struct debugger *d, const char *arguments);
+void command_delete(struct debugger *d, const char *arguments);
+void command_enable(struct debugger *d, const char *arguments);
+void command_disable(struct debugger *d, const char *arguments);
+void command_ignore(struct debugger *d, const char *arguments);
+void command_condition(struct debugger *d, const char *arguments);
+void command_commands(struct debugger *d, const char *arguments);
+void command_only(struct debugger *d, const char *arguments);
+void info_breakpoints(struct debugger *d, const char *arguments);
+
+/* --- inspect.c --- */
+bool d_peek(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, void *data, unsigned size);
+bool d_poke(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, const void *data, unsigned size);
+void command_regs(struct debugger *d, const char *arguments);
+void command_x(struct debugger *d, const char *arguments);
+void command_set(struct debugger *d, const char *arguments);
+void command_print(struct debugger *d, const char *arguments);
+void command_search(struct debugger *d, const char *arguments);
+void command_disasm(struct debugger *d, const char *arguments);
+void command_msr(struct debugger *d, const char *arguments);
+void info_gdt(struct debugger *d, const char *arguments);
+void info_idt(struct debugger *d, const char *arguments);
+void info_tss(struct debugger *d, const char *arguments);
+void info_tlb(struct debugger *d, const char *arguments);
+void info_cpus(struct debugger *d, const char *arguments);
+void info_mtrr(struct debugger *d, const char *arguments);
+void info_lapic(struct debugger *d, const char *arguments);
+void info_memory(struct debugger *d, const char *arguments);
+
+/* --- disasm.c --- */
+/* One instruction as text; returns its length, 0 when the bytes are none. *call: does it call or repeat, so that `next` steps over it? */
+unsigned disassemble(struct debugger *d, const struct vcpu *cpu, u64 address, const u8 *bytes, unsigned size, char *text, size_t room, bool *call);
+void print_instruction(struct debugger *d, struct vcpu *cpu, u64 linear, unsigned *length);
+
+/* --- vmx_events.c --- */
+void vmx_events_init(struct debugger *d);
+void vmx_events_free(struct debugger *d);
+const struct exit_record *exit_number(const struct debugger *d, u64 number); /* NULL: forgotten, or not yet */
+const char *reason_text(u32 reason);
+
+/* --- qualification.c --- */
+/* The exit's qualification, interruption information and addresses in words. */
+void describe_exit(const struct exit_record *e, char *text, size_t room);
+void describe_event(u32 info, u32 error, char *text, size_t room);
+
+/* --- vmx_show.c --- */
+void info_vmcs(struct debugger *d, const char *arguments);
+void info_exits(struct debugger *d, const char *arguments);
+void command_exits(struct debugger *d, const char *arguments);
+void command_why(struct debugger *d, const char *arguments);
+void command_vmcs(struct debugger *d, const char *arguments);
+
+/* --- walk.c --- */
+/* By the EPT of the current VMCS, if it has one; else the address itself. */
+bool guest_physical_lookup(struct debugger *d, u64 gpa, u64 *physical);
+void command_walk(struct debugger *d, const char *arguments);
+void command_ept(struct debugger *d, const char *arguments);
+void info_pages(struct debugger *d, const char *arguments);
+
+/* --- symbols.c --- */
+void symbols_free(struct debugger *d);
+/* "<name+0x12>" or "". */
+const char *symbol_text(struct debugger *d, struct vcpu *cpu, u64 linear, char *text, size_t room);
+bool symbol_value(struct debugger *d, const char *name, u64 *value);
+const char *symbol_name_at(struct debugger *d, unsigned index);
+void command_symbols(struct debugger *d, const char *arguments);
+void command_backtrace(struct debugger *d, const char *arguments);
+
+/* --- trace.c --- */
+enum trace_kind {
+	TRACE_EXITS = 1, TRACE_ENTRIES = 2, TRACE_ENTRY_FAIL = 4, TRACE_INJECT = 8, TRACE_VMWRITE = 16, TRACE_INTERRUPTS = 32,
+	TRACE_EXCEPTIONS = 64, TRACE_IO = 128, TRACE_MSR = 256, TRACE_CR = 512
+};
+void trace_exit(struct debugger *d, struct vcpu *cpu, const struct exit_record *e);
+void trace_entry(struct debugger *d, struct vcpu *cpu);
+void trace_other(struct debugger *d, struct vcpu *cpu, enum trace_kind kind, const char *name, const char *format, ...) PRINTF(5, 6);
+void trace_inject(struct debugger *d, struct vcpu *cpu, const struct event_info *event);
+bool trace_wants(const struct debugger *d, enum trace_kind kind);
+void trace_free(struct debugger *d);
+void command_trace(struct debugger *d, const char *arguments);
+
+/* --- gdb.c --- */
+/* A client is there: obeys it until it lets the machine run, detaches or is gone. Returns false then if it is gone or detached. */
+bool gdb_session(struct debugger *d);
+bool gdb_connected(const struct debugger *d);
+/* Was the machine resumed by gdb, which must be told when it stops? */
+void gdb_free(struct debugger *d);
+void gdb_wait(struct debugger *d);
+
+#endif
