@@ -200,7 +200,10 @@ mov_cr_uses_whole_registers_whatever_the_prefixes(void **state)
 	cpu->cr2 = 0x123456789abcdef0;
 	assert_int_equal(RUN("\x66\x0f\x20\xd1"), NO_FAULT); /* mov rcx, cr2 */
 	assert_int_equal(cpu->r[RCX], 0x123456789abcdef0);
+	cpu->r[RCX] = 0;
+	cpu->r[RAX] = 0x4242;
 	assert_int_equal(RUN("\x0f\x20\x11"), NO_FAULT); /* mod is ignored */
+	assert_int_equal(cpu->r[RAX], 0x4242);
 	assert_int_equal(cpu->r[RCX], 0x123456789abcdef0);
 }
 
