@@ -270,6 +270,8 @@ nmi_smi_init_and_startup_reach_their_target(void **state)
 	assert_int_equal(other->pending, PEND_SMI);
 	other->pending = 0;
 	set(ICR, 0x8500); /* INIT level de-assert: nothing */
+	set(ICR, 0x4720); /* ExtINT cannot be sent */
+	set(ICR, 0x4320); /* remote read */
 	assert_int_equal(other->pending, 0);
 	set(ICR, 0xc500);
 	assert_int_equal(other->pending, PEND_INIT);

@@ -630,6 +630,8 @@ the_permission_bitmap_decides_above_iopl(void **state)
 	assert_int_equal(RUN("\xe5\x80"), VECTOR_GP);
 	assert_int_equal(RUN("\x66\xe5\x83"), NO_FAULT);
 	assert_int_equal(RUN("\x66\xe5\x87"), VECTOR_GP); /* 88h */
+	memory_write(p->memory, DATA + 0x68 + 0x11, 1, 0);
+	assert_int_equal(RUN("\x66\xe5\x87"), NO_FAULT);
 	assert_int_equal(RUN("\xe4\x88"), VECTOR_GP); /* its second byte lies beyond the limit */
 	cpu->rflags |= FLAG_IOPL;
 	assert_int_equal(RUN("\xe4\x81"), NO_FAULT);
