@@ -249,7 +249,6 @@ boundary(struct vcpu *cpu)
 	}
 	if (cpu->pending & PEND_SMI && !cpu->in_smm) {
 		cpu->pending &= ~(u32)PEND_SMI;
-		wake(cpu);
 		smm_enter(cpu);
 	}
 	if (cpu->nonroot && cpu->pending & (PEND_VMX | PEND_MTF))

@@ -412,10 +412,10 @@ log_unknown(struct vcpu *cpu, u32 address, bool write, u64 value)
 		return;
 	said[count++] = address;
 	if (write)
-		log_warn("WRMSR of unknown MSR %xh (value %llxh) at RIP %llxh: #GP", address, (unsigned long long)value,
+		log_info("WRMSR of unknown MSR %xh (value %llxh) at RIP %llxh: #GP", address, (unsigned long long)value,
 			 (unsigned long long)cpu->rip);
 	else
-		log_warn("RDMSR of unknown MSR %xh at RIP %llxh: #GP", address, (unsigned long long)cpu->rip);
+		log_info("RDMSR of unknown MSR %xh at RIP %llxh: #GP", address, (unsigned long long)cpu->rip);
 }
 
 static bool

@@ -7,6 +7,7 @@
 
 #include "cpu/access.h"
 #include "cpu/fault.h"
+#include "cpu/msr.h"
 #include "cpu/paging.h"
 
 #define DESCRIPTOR_ACCESSED BIT(40)
@@ -204,7 +205,7 @@ segment_load(struct vcpu *cpu, unsigned seg, u16 selector)
 static bool
 system_base_canonical(const struct vcpu *cpu, const struct descriptor *d)
 {
-	return !(cpu->efer & EFER_LMA) || linear_canonical(cpu, descriptor_base(d->low) | d->high << 32);
+	return !(cpu->efer & EFER_LMA) || msr_canonical(cpu, descriptor_base(d->low) | d->high << 32);
 }
 
 void

@@ -82,6 +82,11 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 	STATE(s, cpu->nmi_blocked);
 	STATE(s, cpu->in_smm);
 	STATE(s, cpu->smbase);
+	STATE(s, cpu->smm.nonroot);
+	STATE(s, cpu->smm.vmxe);
+	STATE(s, cpu->smm.nmi_blocked);
+	STATE(s, cpu->smm.shadow);
+	STATE(s, cpu->smm.pdpte);
 	STATE(s, cpu->a20_blocked);
 	STATE(s, cpu->msr);
 	STATE(s, cpu->monitor.armed);
