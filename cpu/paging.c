@@ -206,8 +206,10 @@ allowed(struct walk *w)
 {
 	const struct vcpu *cpu = w->cpu;
 	bool user_access = cpu->cpl == 3 && !(w->access & ACCESS_SYSTEM);
-	w->error = ERROR_P;
-	if (user_access ? !w->user : false)
+	bool key_allows = !key_refuses(w, user_access);
+	/* PK is set whenever the key refuses, whatever else refuses too: SDM 3, "Page-Fault Exceptions". */
+	w->error = key_allows ? ERROR_P : ERROR_P | ERROR_PK;
+	if (user_access && !w->user)
 		return false;
 	if (w->access & ACCESS_FETCH) {
 		if (w->nx && cpu->efer & EFER_NXE)
@@ -220,11 +222,7 @@ allowed(struct walk *w)
 		return false;
 	if (w->access & ACCESS_WRITE && !w->writable && (user_access || cpu->cr0 & CR0_WP))
 		return false;
-	if (key_refuses(w, user_access)) {
-		w->error |= ERROR_PK;
-		return false;
-	}
-	return true;
+	return key_allows;
 }
 
 static void
