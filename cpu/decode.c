@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "cpu/cpuid.h"
+#include "cpu/pattern.h"
 
 const struct insn_row insn_rows[] = {
 #define INSN(id, syntax, opcode, feature, attributes, fn) {#id, syntax, opcode, FEATURE_##feature, attributes, fn},
@@ -20,31 +21,16 @@ const struct insn_row insn_rows[] = {
 #undef INSN
 };
 
-enum { MAP_ONE, MAP_0F, MAP_0F38, MAP_0F3A, MAPS };
-enum { PP_ANY, PP_NONE, PP_66, PP_F3, PP_F2, PP_NFX };
-enum { MOD_ANY, MOD_MEM, MOD_REG };
-enum { W_ANY, W_0, W_1 };
-enum { L_ANY, L_0, L_1 };
-enum { IMM_NONE, IMM_B, IMM_W, IMM_D, IMM_Z, IMM_V, IMM_REL8, IMM_RELZ, IMM_FAR, IMM_MOFFS, IMM_WB };
-enum { REG_NONE, REG_GPR8, REG_GPR, REG_NUMBER, REG_NUMBER3 };
-
-/* A row, parsed. */
-struct pattern {
-	u8 vex, map, opcode, plus;
-	u8 pp, w, l;
-	u8 modrm, mod; /* has ModRM; restriction */
-	s8 digit;      /* required reg field, or -1 */
-	s16 second;    /* required ModRM byte, or -1 */
-	u8 second_plus;
-	u8 imm;
-	u8 rd, rs, rv, zreg; /* REG_*: how the reg field, the rm field, vvvv and the opcode's register are read */
-	u8 byte, specific;
-};
-
 #define CANDIDATES 64
 static struct pattern pattern[INSN_COUNT];
 static u16 bucket[2][MAPS][256][CANDIDATES];
 static u8 bucket_size[2][MAPS][256];
+
+const struct pattern *
+insn_pattern(unsigned op)
+{
+	return &pattern[op];
+}
 
 static _Noreturn void
 bad_row(const struct insn_row *row, const char *why)
@@ -81,10 +67,10 @@ parse_operand(const struct insn_row *row, struct pattern *p, const char *operand
 			bad_row(row, "memory operand and register form");
 		p->mod = MOD_MEM;
 		break;
-	case 'S':
 	case 'C':
-	case 'D':
+	case 'D': p->register_only = 1; /* fall through */
 	case 'V': p->rd = REG_NUMBER; p->modrm = 1; break;
+	case 'S': /* REX.R is ignored */
 	case 'P': p->rd = REG_NUMBER3; p->modrm = 1; break;
 	case 'U': p->mod = MOD_REG; /* fall through */
 	case 'W': p->rs = REG_NUMBER; p->modrm = 1; break;
@@ -589,6 +575,8 @@ decode(const struct vcpu *cpu, enum code_size size, const u8 *bytes, unsigned n,
 			   (x.lock ? PREFIX_LOCK : 0) | (x.l ? PREFIX_L : 0) | (x.rex & 8 ? PREFIX_W : 0) | (x.vex ? PREFIX_VEX : 0));
 	if (p->modrm) {
 		c.at++;
+		if (p->register_only)
+			modrm |= 0xc0;
 		out->rd = register_slot(p->rd, ((modrm >> 3) & 7) | (x.rex & 4) << 1, x.rex);
 		if (modrm >= 0xc0) {
 			out->rs = register_slot(p->rs, (modrm & 7) | (x.rex & 1) << 3, x.rex);

@@ -112,10 +112,9 @@ op_cmpxchg(struct vcpu *cpu, const struct insn *in)
 		return;
 	}
 	u64 accumulator = cpu->r[RAX];
+	/* Memory is written in any case. A register is not: its upper half stays. */
 	if (insn_is_mem(in))
 		rm_write_back(cpu, in, 1u << s, old);
-	else
-		reg_set(cpu, in->rs, 1u << s, old);
 	alu_sub(cpu, accumulator, old, s);
 	reg_set(cpu, RAX * 8, 1u << s, old);
 }

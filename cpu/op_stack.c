@@ -88,22 +88,25 @@ op_enter(struct vcpu *cpu, const struct insn *in)
 	unsigned size = SIZE(in), level = (unsigned)(in->imm >> 16) & 31;
 	u64 allocate = in->imm & 0xffff, rsp = cpu->r[RSP], rbp = cpu->r[RBP];
 	u64 mask = cpu->long64 ? ~0ull : cpu->seg[SS].access & SEG_DB ? 0xffffffff : 0xffff;
-	u64 frame[32];
-	unsigned count = 0;
-	frame[count++] = rbp;
+	unsigned count = 1 + level;
 	u64 frame_pointer = (rsp - size) & mask;
-	if (level) {
-		for (unsigned n = 1; n < level; n++)
-			frame[count++] = mem_read(cpu, segment_linear(cpu, SS, (rbp - n * size) & mask, size, ACCESS_READ), size);
-		frame[count++] = frame_pointer;
+	/*
+	 * Everything that can fault, in its order, before any store. The stores then go one by one: where old and new frames overlap, later ones
+	 * copy what earlier ones wrote. The manual checks a write at the final RSP last.
+	 */
+	for (unsigned n = 0; n < count; n++) {
+		if (n && n < level)
+			mem_probe_read(cpu, segment_linear(cpu, SS, (rbp - n * size) & mask, size, ACCESS_READ), size);
+		mem_probe_write(cpu, segment_linear(cpu, SS, (rsp - (n + 1) * size) & mask, size, ACCESS_WRITE), size);
 	}
-	/* The manual checks a write at the final RSP last; all that can fault comes before any store. */
 	u64 final = (rsp - count * size - allocate) & mask;
 	mem_probe_write(cpu, segment_linear(cpu, SS, final, size, ACCESS_WRITE), size);
-	for (unsigned n = 0; n < count; n++)
-		mem_probe_write(cpu, segment_linear(cpu, SS, (rsp - (n + 1) * size) & mask, size, ACCESS_WRITE), size);
-	for (unsigned n = 0; n < count; n++)
-		mem_write(cpu, segment_linear(cpu, SS, (rsp - (n + 1) * size) & mask, size, ACCESS_WRITE), size, frame[n]);
+	for (unsigned n = 0; n < count; n++) {
+		u64 value = n == 0 ? rbp : n == level ? frame_pointer : 0;
+		if (n && n < level)
+			value = mem_read(cpu, segment_linear(cpu, SS, (rbp - n * size) & mask, size, ACCESS_READ), size);
+		mem_write(cpu, segment_linear(cpu, SS, (rsp - (n + 1) * size) & mask, size, ACCESS_WRITE), size, value);
+	}
 	reg_set(cpu, RBP * 8, size, frame_pointer);
 	cpu->r[RSP] = (cpu->r[RSP] & ~mask) | final;
 }

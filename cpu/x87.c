@@ -143,6 +143,10 @@ x87_end(struct vcpu *cpu, const struct insn *in, unsigned found)
 {
 	struct x87 *x = &cpu->x87;
 	unsigned unmasked = found & ~x->control & X87_EXCEPTIONS;
+	if (unlikely(unmasked & X87_BEFORE)) { /* nothing was computed that could be inexact or out of range */
+		found &= X87_BEFORE | X87_SF | (found & X87_SF ? X87_C1 : 0);
+		unmasked &= X87_BEFORE;
+	}
 	x->status = (u16)((x->status & ~X87_C1) | found);
 	if (unlikely(unmasked))
 		x->status |= (u16)(X87_ES | X87_B);
