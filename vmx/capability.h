@@ -27,10 +27,10 @@ enum vmx_control_bit {
 
 /*
  * Processors report 5. There a VM entry and exit cost more than 32 cycles, so that the timer never stands still over a
- * short visit to the guest; here each costs an instruction, and a finer timer keeps that true. Linux accepts up to
- * 429 MHz.
+ * short visit to the guest; here each costs an instruction, and a finer timer keeps that true. Linux wants the timer to
+ * run at less than 429 MHz, which 3 keeps for clocks up to 3.4 GHz.
  */
-#define PREEMPTION_TIMER_SHIFT 2
+#define PREEMPTION_TIMER_SHIFT 3
 #define CR3_TARGETS 4
 #define MSR_LIST_MAX 512
 

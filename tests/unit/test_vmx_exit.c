@@ -424,7 +424,7 @@ the_preemption_timer_counts_the_tsc_down(void **state)
 		end = cpu_time(f->cpu) + f->cpu->msr.tsc_offset;
 		expect_exit(REASON_PREEMPTION_TIMER, 0, GUEST_CODE);
 		/* The OUT of the host is one more. */
-		assert_in_range(end - ((start >> 5) + value) * 32, 0, 1);
+		assert_in_range(end - (((start >> PREEMPTION_TIMER_SHIFT) + value) << PREEMPTION_TIMER_SHIFT), 0, 1);
 	}
 }
 
