@@ -114,7 +114,7 @@ holds(struct debugger *d, struct vcpu *cpu, struct breakpoint *b)
 	const char *at = b->condition, *error;
 	u64 value = 1;
 
-	if (!b->gdb && b->number && filtered(d, cpu))
+	if ((b->gdb || b->number) && filtered(d, cpu))
 		return false;
 	if (b->only_cpu && b->only_cpu != cpu)
 		return false;

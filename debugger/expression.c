@@ -398,7 +398,7 @@ number_argument(struct debugger *d, const char *text, u64 *value)
 	const char *at = text, *error;
 
 	if (!evaluate(d, &at, value, &error)) {
-		complain(d, "%s: %s", text, error);
+		complain(d, "%.200s: %s", text, error);
 		return false;
 	}
 	if (*at) {

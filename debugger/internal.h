@@ -277,8 +277,6 @@ void command_trace(struct debugger *d, const char *arguments);
 /* A client is there: obeys it until it lets the machine run, detaches or is gone. Returns false then if it is gone or detached. */
 bool gdb_session(struct debugger *d);
 bool gdb_connected(const struct debugger *d);
-/* Was the machine resumed by gdb, which must be told when it stops? */
 void gdb_free(struct debugger *d);
-void gdb_wait(struct debugger *d);
 
 #endif

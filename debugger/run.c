@@ -5,6 +5,9 @@
 
 #include "debugger/internal.h"
 
+/* Further up than this is another stack: a thread switch, not a return. */
+#define STACK 0x4000
+
 u64
 linear_rip(const struct vcpu *cpu)
 {
@@ -51,7 +54,7 @@ static bool
 step_is_over(struct debugger *d, struct vcpu *cpu)
 {
 	if (d->finishing)
-		return d->finish_return && cpu->r[RSP] > d->finish_rsp;
+		return d->finish_return && cpu->r[RSP] - d->finish_rsp - 1 < STACK;
 	return d->steps-- <= 1;
 }
 
@@ -147,6 +150,9 @@ run_and_tell(struct debugger *d)
 		return;
 	}
 	d_run(d);
+	/* A gdb that came meanwhile has the machine until it leaves. */
+	while (gdb_connected(d) && !d->ended && gdb_session(d))
+		d_run(d);
 	where_am_i(d);
 	if (d->stop_at && d->stop_at->commands && d->depth < 8) {
 		commands = error_string("%s", d->stop_at->commands);
