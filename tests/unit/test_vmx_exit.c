@@ -1,6 +1,8 @@
 /* VM exits: guests of a few instructions run by the run loop, and what the VMCS and the host have afterwards. */
 #include "tests/unit/vmx_fixture.h"
 
+#include "cpu/lapic.h"
+
 static struct vmx_fixture fixture, *f = &fixture;
 
 #define MARK_PORT 0x80
@@ -657,6 +659,130 @@ a_virtual_eoi_exits_by_the_bitmap(void **state)
 }
 
 static void
+the_virtual_ppr_is_the_higher_of_tpr_and_service(void **state)
+{
+	static const u8 cases[][3] = {{0x35, 0x30, 0x35}, {0x35, 0x40, 0x40}, {0x35, 0x2f, 0x35}, {0x00, 0x51, 0x50}};
+
+	(void)state;
+	CODE(f, "\x0f\xa2");
+	request_virtual_interrupt();
+	for (unsigned i = 0; i < COUNT(cases); i++) {
+		poke(f, VIRTUAL_APIC + 0x80, 4, cases[i][0]);
+		f->v->guest_interrupt_status = (u16)(cases[i][1] << 8);
+		f->v->guest_rip = GUEST_CODE;
+		run();
+		expect_exit(REASON_CPUID, 0, GUEST_CODE);
+		assert_int_equal(peek(f, VIRTUAL_APIC + 0xa0, 4), cases[i][2]);
+	}
+}
+
+static void
+accesses_outside_the_low_four_bytes_of_a_slot_exit(void **state)
+{
+	(void)state;
+	CODE(f, "\x8b\x03\x0f\xa2");
+	SEC_SET(VIRTUALIZE_APIC_ACCESSES);
+	SEC_SET(APIC_REGISTER_VIRTUALIZATION);
+	PROC_SET(TPR_SHADOW);
+	f->v->apic_access_address = APIC_ACCESS;
+	f->v->virtual_apic_address = VIRTUAL_APIC;
+	for (unsigned at = 1; at < 16; at++) {
+		f->cpu->r[RBX] = APIC_ACCESS + 0x80 + at;
+		f->v->guest_rip = GUEST_CODE;
+		run();
+		/* One that crosses into the next dword is one access for the guest, but may be seen as its bytes. */
+		assert_int_equal(f->v->exit_reason, REASON_APIC_ACCESS);
+		assert_int_equal(f->v->guest_rip, GUEST_CODE);
+	}
+}
+
+static void
+posted_interrupts_are_taken_without_an_exit(void **state)
+{
+	(void)state;
+	CODE(f, "\xfb\x90\xeb\xfe"); /* sti; nop; jmp $ */
+	request_virtual_interrupt();
+	PIN_SET(POSTED_INTERRUPTS);
+	EXIT_SET(ACKNOWLEDGE_INTERRUPT);
+	f->v->guest_interrupt_status = 0x61; /* also requested, and higher */
+	poke(f, VIRTUAL_APIC + 0x230, 4, 2);
+	poke(f, VIRTUAL_APIC + 0x220, 4, 0);
+	f->v->posted_interrupt_vector = 0xf2;
+	f->v->posted_interrupt_descriptor = OPERAND;
+	poke(f, OPERAND + 8, 4, 1 << 0x11); /* PIR: 0x51 */
+	poke(f, OPERAND + 32, 4, 1);        /* ON */
+	lapic_base_write(f->cpu, 0xfee00900);
+	lapic_write(f->cpu, 0xf0, 4, 0x1ff);
+	lapic_set_irr(f->cpu, 0xf2);
+	run();
+	assert_true(f->cpu->nonroot);
+	assert_int_equal(f->cpu->rip & ~15ull, 0x70000 + 16 * 0x61);
+	assert_int_equal(f->v->guest_interrupt_status, 0x6151);
+	assert_int_equal(peek(f, OPERAND + 8, 4), 0);
+	assert_int_equal(peek(f, OPERAND + 32, 4), 0);
+	assert_int_equal(peek(f, VIRTUAL_APIC + 0x220, 4), 1 << 0x11);
+	/* The notification was ended at the local APIC. */
+	assert_int_equal(lapic_read(f->cpu, 0x170, 4), 0);
+}
+
+static void
+other_interrupts_exit_with_their_vector_when_acknowledged(void **state)
+{
+	(void)state;
+	CODE(f, "\x90\xeb\xfe");
+	PIN_SET(EXTERNAL_INTERRUPT_EXITING);
+	lapic_base_write(f->cpu, 0xfee00900);
+	lapic_write(f->cpu, 0xf0, 4, 0x1ff);
+	lapic_set_irr(f->cpu, 0x71);
+	run();
+	expect_exit(REASON_EXTERNAL_INTERRUPT, 0, GUEST_CODE);
+	assert_int_equal(f->v->exit_interruption_info, 0);
+	EXIT_SET(ACKNOWLEDGE_INTERRUPT);
+	run();
+	expect_exit(REASON_EXTERNAL_INTERRUPT, 0, GUEST_CODE);
+	assert_int_equal(f->v->exit_interruption_info, 0x80000071);
+	assert_int_equal(lapic_read(f->cpu, 0x130, 4), 1 << 0x11);
+}
+
+static void
+x2apic_msrs_are_virtualized(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\x30\x0f\xa2"); /* wrmsr; cpuid */
+	request_virtual_interrupt();
+	f->v->guest_interrupt_status = 0;
+	poke(f, VIRTUAL_APIC + 0x220, 4, 0);
+	SEC_SET(VIRTUALIZE_X2APIC_MODE);
+	PROC_SET(MSR_BITMAPS);
+	f->v->msr_bitmap = MSR_BITMAP;
+	f->cpu->r[RCX] = 0x808;
+	f->cpu->r[RAX] = 0x30;
+	f->cpu->r[RDX] = 0;
+	run();
+	expect_exit(REASON_CPUID, 0, GUEST_CODE + 2);
+	assert_int_equal(peek(f, VIRTUAL_APIC + 0x80, 8), 0x30);
+	/* self-IPI */
+	f->cpu->r[RCX] = 0x83f;
+	f->cpu->r[RAX] = 0x51;
+	f->v->guest_rip = GUEST_CODE;
+	run();
+	expect_exit(REASON_CPUID, 0, GUEST_CODE + 2);
+	assert_int_equal(f->v->guest_interrupt_status, 0x51);
+	f->cpu->r[RAX] = 5;
+	f->v->guest_rip = GUEST_CODE;
+	f->cpu->r[RCX] = 0x83f;
+	run();
+	expect_exit(REASON_APIC_WRITE, 0x3f0, GUEST_CODE + 2);
+	/* reserved bits */
+	f->v->exception_bitmap = BIT(VECTOR_GP);
+	f->cpu->r[RCX] = 0x808;
+	f->cpu->r[RAX] = 0x100;
+	f->v->guest_rip = GUEST_CODE;
+	run();
+	expect_exit(REASON_EXCEPTION_NMI, 0, GUEST_CODE);
+}
+
+static void
 exits_are_counted_by_reason_entry_failures_too(void **state)
 {
 	const struct vmx_stats *stats = vmx_get_stats(f->cpu);
@@ -675,6 +801,239 @@ exits_are_counted_by_reason_entry_failures_too(void **state)
 	assert_string_equal(vmx_reason_name(REASON_EPT_VIOLATION), "EPT_VIOLATION");
 	assert_null(vmx_reason_name(35));
 	assert_null(vmx_reason_name(100000));
+}
+
+static void
+an_nmi_exits_and_blocks_nmis_in_the_host(void **state)
+{
+	(void)state;
+	CODE(f, "\x90\xeb\xfe");
+	PIN_SET(NMI_EXITING);
+	PIN_SET(VIRTUAL_NMIS);
+	f->v->guest_interruptibility = BLOCKING_NMI; /* virtual-NMI blocking holds off no NMI */
+	f->cpu->pending |= PEND_NMI;
+	f->cpu->nmi_blocked = true;
+	run();
+	expect_exit(REASON_EXCEPTION_NMI, 0, GUEST_CODE);
+	assert_int_equal(f->v->exit_interruption_info, 0x80000202);
+	assert_int_equal(f->v->guest_interruptibility, BLOCKING_NMI);
+	assert_true(f->cpu->nmi_blocked);
+	assert_false(f->cpu->pending & PEND_NMI);
+}
+
+static void
+iret_ends_virtual_nmi_blocking_and_an_exit_of_it_says_so(void **state)
+{
+	(void)state;
+	CODE(f, "\x48\xcf"); /* iretq; the stack is not mapped */
+	PIN_SET(NMI_EXITING);
+	PIN_SET(VIRTUAL_NMIS);
+	f->v->guest_interruptibility = BLOCKING_NMI;
+	f->v->guest_rsp = 0x40000000;
+	f->v->exception_bitmap = BIT(VECTOR_PF);
+	run();
+	expect_exit(REASON_EXCEPTION_NMI, 0x40000000, GUEST_CODE);
+	assert_int_equal(f->v->exit_interruption_info, 0x80001b0e);
+	assert_int_equal(f->v->guest_interruptibility, 0);
+}
+
+static void
+injection_ends_blocking_and_leaves_cr2(void **state)
+{
+	(void)state;
+	f->cpu->cr2 = 0x1234;
+	f->v->guest_interruptibility = BLOCKING_MOV_SS;
+	f->v->entry_interruption_info = 0x80000b0e;
+	PROC_SET(MONITOR_TRAP_FLAG);
+	run();
+	expect_exit(REASON_MONITOR_TRAP_FLAG, 0, 0x70000 + 16 * VECTOR_PF);
+	assert_int_equal(f->v->guest_interruptibility, 0);
+	assert_int_equal(f->cpu->cr2, 0x1234);
+}
+
+static void
+the_cpl_is_saved_in_ss(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\xa2");
+	f->v->guest_cs_selector = 0x0b;
+	f->v->guest_cs_access = 0xa0fb;
+	f->v->guest_ss_selector = 0x13;
+	f->v->guest_ss_access = 0x10060;
+	f->v->guest_ds_access = f->v->guest_es_access = 0x10000;
+	run();
+	expect_exit(REASON_CPUID, 0, GUEST_CODE);
+	assert_int_equal(f->v->guest_ss_access & 0x10060, 0x10060);
+	f->v->guest_ss_access |= 0x60;
+	fixture_enter(f);
+	assert_int_equal(f->cpu->cpl, 3);
+	/* Whatever the register holds meanwhile. */
+	f->cpu->seg[SS].access &= ~0x60;
+	assert_true(LEAVES(vm_exit(f->cpu, REASON_INVD, 0, "test")));
+	assert_int_equal(f->v->guest_ss_access & 0x60, 0x60);
+}
+
+static void
+debug_controls_are_loaded_with_their_fixed_bits(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\xa2");
+	ENTRY_SET(LOAD_DEBUG_CONTROLS);
+	EXIT_SET(SAVE_DEBUG_CONTROLS);
+	f->v->guest_dr7 = 0xf002;
+	f->v->guest_debugctl = 2;
+	run();
+	expect_exit(REASON_CPUID, 0, GUEST_CODE);
+	assert_int_equal(f->v->guest_dr7, 0x2402);
+	assert_int_equal(f->v->guest_debugctl, 2);
+	assert_int_equal(f->cpu->msr.debugctl, 0);
+}
+
+static void
+io_that_wraps_exits_and_writes_of_msrs_have_their_own_bitmap(void **state)
+{
+	(void)state;
+	CODE(f, "\x66\xed"); /* in ax,dx */
+	PROC_SET(IO_BITMAPS);
+	f->v->io_bitmap_a = IO_PAGES;
+	f->v->io_bitmap_b = IO_PAGES + 0x1000;
+	f->cpu->r[RDX] = 0xffff;
+	run();
+	expect_exit(REASON_IO_INSTRUCTION, 1 | 8 | 0xffff0000ull, GUEST_CODE);
+	CODE(f, "\x0f\x30\x0f\xa2"); /* wrmsr; cpuid */
+	PROC_SET(MSR_BITMAPS);
+	f->v->msr_bitmap = MSR_BITMAP;
+	f->v->guest_rip = GUEST_CODE;
+	f->cpu->r[RCX] = 0xc0000102;
+	f->cpu->r[RAX] = f->cpu->r[RDX] = 0;
+	poke(f, MSR_BITMAP + 0x400 + 0x102 / 8, 1, 1 << 2);
+	run();
+	expect_exit(REASON_CPUID, 0, GUEST_CODE + 2);
+	poke(f, MSR_BITMAP + 0xc00 + 0x102 / 8, 1, 1 << 2);
+	f->v->guest_rip = GUEST_CODE;
+	run();
+	expect_exit(REASON_MSR_WRITE, 0, GUEST_CODE);
+}
+
+static void
+lmsw_exits_for_what_it_would_change(void **state)
+{
+	static const struct {
+		u64 mask, shadow;
+		u16 source;
+		bool exits;
+	} cases[] = {
+		{CR0_TS, 0, 0x8, true},     {CR0_TS, CR0_TS, 0x8, false}, {CR0_TS, CR0_TS, 0, true},
+		{CR0_PE, CR0_PE, 0, false}, {CR0_PE, 0, 1, true},         {0, 0, 0xf, false},
+	};
+
+	(void)state;
+	CODE(f, "\x0f\x01\xf0\x0f\xa2"); /* lmsw ax; cpuid */
+	for (unsigned i = 0; i < COUNT(cases); i++) {
+		f->v->cr0_mask = cases[i].mask;
+		f->v->cr0_read_shadow = cases[i].shadow;
+		f->v->guest_rip = GUEST_CODE;
+		f->cpu->r[RAX] = cases[i].source;
+		run();
+		if (cases[i].exits)
+			expect_exit(REASON_CR_ACCESS, 0x30 | (u64)cases[i].source << 16, GUEST_CODE);
+		else
+			expect_exit(REASON_CPUID, 0, GUEST_CODE + 3);
+	}
+}
+
+static void
+vmfunc_switches_among_the_list(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\x01\xd4\x0f\xa2");
+	fixture_ept(f);
+	SEC_SET(ENABLE_VMFUNC);
+	SEC_SET(EPT_VIOLATION_VE);
+	f->v->ve_information_address = PML_PAGE;
+	f->v->vm_function_controls = 1;
+	f->v->eptp_list_address = OPERAND;
+	poke(f, OPERAND + 8 * 511, 8, EPT_TABLES | 0x5e);
+	poke(f, OPERAND + 0x1000, 8, EPT_TABLES | 0x5e); /* behind the list */
+	f->cpu->r[RAX] = 0;
+	f->cpu->r[RCX] = 511;
+	run();
+	expect_exit(REASON_CPUID, 0, GUEST_CODE + 3);
+	assert_int_equal(f->v->eptp, EPT_TABLES | 0x5e);
+	assert_int_equal(f->v->eptp_index, 511);
+	f->v->guest_rip = GUEST_CODE;
+	f->cpu->r[RCX] = 512;
+	f->cpu->r[RAX] = 0;
+	run();
+	expect_exit(REASON_VMFUNC, 0, GUEST_CODE);
+	f->cpu->r[RCX] = 3; /* an invalid entry */
+	run();
+	expect_exit(REASON_VMFUNC, 0, GUEST_CODE);
+	f->cpu->r[RAX] = 1; /* no such function */
+	run();
+	expect_exit(REASON_VMFUNC, 0, GUEST_CODE);
+	assert_int_equal(f->v->exit_instruction_length, 3);
+}
+
+static void
+instruction_information_of_memory_operands(void **state)
+{
+	static const struct {
+		const char *code;
+		unsigned length;
+		u32 reason, information;
+		u64 qualification;
+	} cases[] = {
+		/* lgdt [rbx+rcx*4+0x10] */
+		{"\x0f\x01\x54\x8b\x10", 5, REASON_GDTR_IDTR, 2 | 2 << 7 | 3 << 15 | 1 << 18 | 3 << 23 | 2u << 28,
+		 0x10},
+		/* sidt fs:[eax] */
+		{"\x64\x67\x0f\x01\x08", 5, REASON_GDTR_IDTR, 1 << 7 | 4 << 15 | 1 << 22 | 0 << 23 | 1u << 28, 0},
+		/* lgdt [rip-0x10] */
+		{"\x0f\x01\x15\xf0\xff\xff\xff", 7, REASON_GDTR_IDTR, 2 << 7 | 3 << 15 | 1 << 22 | 1 << 27 | 2u << 28,
+		 GUEST_CODE + 7 - 0x10},
+		/* str r9d */
+		{"\x41\x0f\x00\xc9", 4, REASON_LDTR_TR, 9 << 3 | 1 << 10 | 1u << 28, 0},
+		/* lldt [rsp-8] */
+		{"\x0f\x00\x54\x24\xf8", 5, REASON_LDTR_TR, 2 << 7 | 2 << 15 | 1 << 22 | 4 << 23 | 2u << 28, (u64)-8},
+		/* vmclear [r13] */
+		{"\x66\x41\x0f\xc7\x75\x00", 6, REASON_VMCLEAR, 2 << 7 | 3 << 15 | 1 << 22 | 13 << 23, 0},
+		/* invept r10,[rax] */
+		{"\x66\x44\x0f\x38\x80\x10", 6, REASON_INVEPT, 2 << 7 | 3 << 15 | 1 << 22 | 10u << 28, 0},
+		/* rdrand r11d */
+		{"\x41\x0f\xc7\xf3", 4, REASON_RDRAND, 11 << 3 | 1 << 11, 0},
+	};
+
+	(void)state;
+	SEC_SET(DESCRIPTOR_TABLE_EXITING);
+	SEC_SET(RDRAND_EXITING);
+	for (unsigned i = 0; i < COUNT(cases); i++) {
+		fixture_code(f, cases[i].code, cases[i].length);
+		f->v->guest_rip = GUEST_CODE;
+		run();
+		expect_exit(cases[i].reason, cases[i].qualification, GUEST_CODE);
+		assert_int_equal(f->v->exit_instruction_length, cases[i].length);
+		if (f->v->exit_instruction_info != cases[i].information)
+			fail_msg("case %u: information %08x, not %08x", i, f->v->exit_instruction_info,
+				 cases[i].information);
+	}
+}
+
+/* A VM exit in the middle of a delivery says so even where a #VE would have been raised. */
+static void
+no_violation_is_converted_during_a_delivery(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\x0b");
+	fixture_ept(f);
+	SEC_SET(EPT_VIOLATION_VE);
+	f->v->ve_information_address = PML_PAGE;
+	f->v->guest_rsp = 0x300000;
+	poke(f, EPT_TABLES + 0x2000 + 8, 8, 0); /* the page of the stack */
+	run();
+	assert_int_equal(f->v->exit_reason, REASON_EPT_VIOLATION);
+	assert_int_equal(f->v->idt_vectoring_info, 0x80000306);
+	assert_int_equal(f->v->guest_rip, GUEST_CODE);
 }
 
 int
@@ -712,7 +1071,22 @@ main(void)
 		TEST(virtual_interrupts_are_delivered_when_if_allows),
 		TEST(a_virtual_interrupt_below_the_tpr_waits),
 		TEST(a_virtual_eoi_exits_by_the_bitmap),
+		TEST(the_virtual_ppr_is_the_higher_of_tpr_and_service),
+		TEST(accesses_outside_the_low_four_bytes_of_a_slot_exit),
+		TEST(posted_interrupts_are_taken_without_an_exit),
+		TEST(other_interrupts_exit_with_their_vector_when_acknowledged),
+		TEST(x2apic_msrs_are_virtualized),
 		TEST(exits_are_counted_by_reason_entry_failures_too),
+		TEST(an_nmi_exits_and_blocks_nmis_in_the_host),
+		TEST(iret_ends_virtual_nmi_blocking_and_an_exit_of_it_says_so),
+		TEST(injection_ends_blocking_and_leaves_cr2),
+		TEST(the_cpl_is_saved_in_ss),
+		TEST(debug_controls_are_loaded_with_their_fixed_bits),
+		TEST(io_that_wraps_exits_and_writes_of_msrs_have_their_own_bitmap),
+		TEST(lmsw_exits_for_what_it_would_change),
+		TEST(vmfunc_switches_among_the_list),
+		TEST(instruction_information_of_memory_operands),
+		TEST(no_violation_is_converted_during_a_delivery),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,17 @@ switching_between_two_vmcss_keeps_both(void **state)
 }
 
 static void
+vmclear_of_another_vmcs_makes_it_clear_in_memory(void **state)
+{
+	(void)state;
+	poke(f, OTHER_REGION + VMCS_REGION_LAUNCHED, 4, 1);
+	poke(f, OPERAND, 8, OTHER_REGION);
+	assert_false(EXECUTE(f, VMCLEAR));
+	assert_int_equal(peek(f, OTHER_REGION + VMCS_REGION_LAUNCHED, 4), 0);
+	assert_int_equal(f->cpu->vmx->current, VMCS_REGION);
+}
+
+static void
 vmread_and_vmwrite_of_nothing_is_error_12(void **state)
 {
 	static const u64 encodings[] = {0x6828, 0x0010, 0x6801, 0x1800, 0x26802ull << 16, 0x680200000000ull | 0x6802,
@@ -436,6 +447,7 @@ main(void)
 		TEST(vmptrld_errors_are_stored_in_the_old_vmcs),
 		TEST(a_vmcs_survives_being_cleared_and_copied),
 		TEST(switching_between_two_vmcss_keeps_both),
+		TEST(vmclear_of_another_vmcs_makes_it_clear_in_memory),
 		TEST(vmread_and_vmwrite_of_nothing_is_error_12),
 		TEST(vmwrite_and_vmread_move_a_field),
 		TEST(read_only_fields_can_be_written_only_when_misc_says_so),
