@@ -16,6 +16,7 @@
 struct symbol {
 	u64 value, size;
 	char *name;
+	bool code;
 };
 
 struct table {
@@ -57,7 +58,7 @@ symbols_free(struct debugger *d)
 }
 
 static void
-add(struct table *t, u64 value, u64 size, const char *name)
+add(struct table *t, u64 value, u64 size, const char *name, bool code)
 {
 	if (t->count == t->room) {
 		struct symbol *grown;
@@ -68,7 +69,7 @@ add(struct table *t, u64 value, u64 size, const char *name)
 			stop_host_error("out of memory");
 		t->symbol = grown;
 	}
-	t->symbol[t->count++] = (struct symbol){value, size, error_string("%s", name)};
+	t->symbol[t->count++] = (struct symbol){value, size, error_string("%s", name), code};
 }
 
 static int
@@ -102,7 +103,7 @@ read_elf(struct table *t, Elf *elf)
 				continue;
 			name = elf_strptr(elf, header.sh_link, symbol.st_name);
 			if (name && *name)
-				add(t, symbol.st_value, symbol.st_size, name);
+				add(t, symbol.st_value, symbol.st_size, name, GELF_ST_TYPE(symbol.st_info) == STT_FUNC);
 		}
 	}
 }
@@ -116,7 +117,7 @@ read_map(struct table *t, FILE *file)
 	while (fscanf(file, "%llx %c %255s", &value, &type, name) == 3) {
 		int c;
 
-		add(t, value, 0, name);
+		add(t, value, 0, name, type == 't' || type == 'T' || type == 'W' || type == 'w');
 		while ((c = fgetc(file)) != EOF && c != '\n')
 			;
 	}
@@ -226,8 +227,10 @@ find(const struct table *t, u64 address)
 	if (!low)
 		return NULL;
 	s = &t->symbol[low - 1];
-	/* Names without a size reach some way; absolute small numbers (per-CPU offsets) are nobody's code. */
-	if (s->value < 0x1000 || address - s->value > (s->size ? s->size : 0x10000))
+	/* Names without a size reach some way; in a kernel's table, small numbers are per-CPU offsets. */
+	if (s->value < 0x1000 || ((s64)s->value >= 0 && (s64)t->symbol[t->count - 1].value < 0))
+		return NULL;
+	if (address - s->value > (s->size ? s->size : 0x10000))
 		return NULL;
 	return s;
 }
@@ -282,6 +285,18 @@ frame(struct debugger *d, unsigned number, u64 rip)
 	say(d, "#%-2u %016llx%s\n", number, (ull)rip, symbol_text(d, d->cpu, rip, symbol, sizeof(symbol)));
 }
 
+static bool
+is_code(struct debugger *d, u64 address)
+{
+	for (const struct table *t = d->symbols->first; t; t = t->next) {
+		const struct symbol *s = applies(t, d->cpu) ? find(t, address) : NULL;
+
+		if (s && s->code && s->value != address)
+			return true;
+	}
+	return false;
+}
+
 /* Without frame pointers in the code: whatever on the stack looks like a return address into a known function. */
 static void
 scan_stack(struct debugger *d)
@@ -293,8 +308,9 @@ scan_stack(struct debugger *d)
 	for (u64 at = d->cpu->r[RSP]; found < 40 && at < d->cpu->r[RSP] + 4096; at += 8) {
 		if (!d_peek(d, d->cpu, ADDRESS_LINEAR, at, &value, 8))
 			break;
-		if (*symbol_text(d, d->cpu, value, symbol, sizeof(symbol)) && strstr(symbol, "+0x"))
-			say(d, "?%-2u %016llx%s (at %#llx)\n", found++, (ull)value, symbol, (ull)at);
+		if (is_code(d, value))
+			say(d, "?%-2u %016llx%s (at %#llx)\n", found++, (ull)value, symbol_text(d, d->cpu, value, symbol, sizeof(symbol)),
+			    (ull)at);
 	}
 }
 

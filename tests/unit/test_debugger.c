@@ -328,7 +328,8 @@ static void
 looking_changes_nothing(void **state)
 {
 	static const char *const lines[] = {
-		"regs all", "info gdt",  "info idt", "info tss", "info tlb", "info cpus", "info mtrr", "info memory", "info pages", "walk", "ept dump",
+		"regs all", "info gdt",  "info idt", "info tss", "info tlb", "info cpus", "info mtrr", "info memory",
+		"info pages", "walk", "ept dump",
 		"info vmcs", "msr",      "disasm",   "x/100gx 0", "x/10i rip", "bt",       "exits",     "info exits",  "vmcs check", "info lapic"};
 	struct vcpu before = *f->cpu;
 	struct vmcs vmcs = f->cpu->vmx->vmcs;
