@@ -155,6 +155,21 @@ memory_unmap(struct memory *m, unsigned range)
 	map_changed(m);
 }
 
+void
+memory_show(struct memory *m, unsigned range, const struct mmio_ops *ops, u8 *host)
+{
+	struct memory_range *r = &m->range[range];
+
+	assert(range < m->ranges && (ops || host));
+	if (r->size == r->whole && r->ops == ops && r->host == host)
+		return;
+	r->ops = ops;
+	r->host = host;
+	r->writable = false;
+	r->size = r->whole;
+	map_changed(m);
+}
+
 /* The range that answers at `physical`, or NULL: RAM, or nothing. */
 static const struct memory_range *
 find_range(const struct memory *m, u64 physical)

@@ -63,6 +63,8 @@ unsigned memory_map_host(struct memory *m, const char *name, u64 base, u64 size,
 /* Moves a range, and shows it if it was hidden. memory_unmap hides it. Neither changes the order. Nothing happens when it is there already. */
 void memory_move(struct memory *m, unsigned range, u64 base);
 void memory_unmap(struct memory *m, unsigned range);
+/* Changes what a range is, and shows it: MMIO if `ops`, else read-only bytes at `host`. For chipsets that switch RAM and ROM. */
+void memory_show(struct memory *m, unsigned range, const struct mmio_ops *ops, u8 *host);
 
 /* Offset into m->ram of a physical address, or -1 if plain RAM is not what answers there (ranges are not looked at). */
 static inline s64

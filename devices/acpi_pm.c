@@ -17,6 +17,7 @@
 LOG_CATEGORY("acpi");
 
 #define CONFIG_BASE 0x40
+#define CONFIG_DEVACTB 0x58
 #define CONFIG_MISC 0x80 /* bit 0: the ports are decoded */
 #define PORTS 64
 
@@ -302,6 +303,8 @@ acpi_pm_init(struct acpi_pm *pm, struct pci_bus *bus, struct events *events, con
 	/* Decoded from the start at the usual place, since there may be no firmware to do it. */
 	pci_set32(d->config, CONFIG_BASE, ACPI_PM_BASE | 1);
 	pci_set32(d->writable, CONFIG_BASE, 0xffc0);
+	/* APMC_EN, which tells firmware that system management mode has been set up: there is no handler to install. */
+	d->config[CONFIG_DEVACTB + 3] = 0x02;
 	d->config[CONFIG_MISC] = 1;
 	d->writable[CONFIG_MISC] = 1;
 	d->config[PCI_INTERRUPT_LINE] = 9;

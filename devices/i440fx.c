@@ -1,16 +1,26 @@
 /*
- * Intel 82441FX host bridge: the registers that firmware and drivers look at, and the hole of the display adapter.
+ * Intel 82441FX host bridge: the registers that firmware and drivers look at, shadowing of the BIOS area, and the hole
+ * of the display adapter.
  *
- * Source: 82441FX data sheet (order 290549), "PCI Configuration Space Mapped Registers".
- * Not modelled: shadowing by the PAM registers (they keep what is written; 0xc0000..0xfffff is RAM), SMRAM, DRAM
- * timing.
+ * Source: 82441FX data sheet (order 290549), "PCI Configuration Space Mapped Registers", "PAM - Programmable Attribute
+ * Map Registers".
+ * Not modelled: SMRAM, DRAM timing.
  */
 #include "devices/i440fx.h"
+
+#include <string.h>
 
 #include "base/snapshot.h"
 
 #define DISPLAY_BASE 0xa0000
 #define DISPLAY_SIZE 0x20000
+
+#define PAM0 0x59
+#define PAM_READ BIT(0)  /* reads go to RAM, */
+#define PAM_WRITE BIT(1) /* writes do */
+
+#define BIOS_AREA 0x20000u /* of an image, below 1 MiB */
+#define SEGMENT_SIZE 0x4000u
 
 /* No display adapter is there: reads float high. */
 static u64
@@ -33,6 +43,92 @@ display_write(void *opaque, u64 offset, unsigned size, u64 value)
 
 static const struct mmio_ops display_ops = {display_read, display_write};
 
+/* What the PCI side of a segment reads as. */
+static u8 *
+pci_side(struct i440fx_segment *segment)
+{
+	struct i440fx *f = segment->bridge;
+
+	return segment->base >= f->rom_base ? (u8 *)(uintptr_t)f->rom + (segment->base - f->rom_base) : f->open_bus;
+}
+
+/* Reads from PCI, writes to RAM: how firmware copies itself in place. */
+static u64
+copying_read(void *opaque, u64 offset, unsigned size)
+{
+	u64 value = 0;
+
+	memcpy(&value, pci_side(opaque) + offset, size);
+	return value;
+}
+
+static void
+copying_write(void *opaque, u64 offset, unsigned size, u64 value)
+{
+	struct i440fx_segment *segment = opaque;
+	struct memory *m = segment->bridge->pci.bus->memory;
+	u64 physical = segment->base + offset;
+
+	if (physical + size > m->low_size)
+		return;
+	if (m->page_flags[physical / PAGE_SIZE] & MEMORY_CODE && m->code_written)
+		m->code_written(m->opaque, physical, size);
+	memcpy(m->ram + physical, &value, size);
+}
+
+static const struct mmio_ops copying_ops = {copying_read, copying_write};
+
+/*
+ * Segment 0 is 0xf0000..0xfffff, by the high nibble of PAM0; the others are 16 KiB each from 0xc0000 up, by the low and
+ * the high nibble of PAM1..PAM6 in turn.
+ */
+static u8
+attributes(const struct i440fx *f, unsigned n)
+{
+	u8 reg = f->pci.config[PAM0 + (n + 1) / 2];
+
+	return n % 2 == 0 ? reg >> 4 : reg & 15;
+}
+
+static void
+update_shadows(struct i440fx *f)
+{
+	struct memory *m = f->pci.bus->memory;
+
+	for (unsigned n = 0; f->shadows && n < I440FX_SEGMENTS; n++) {
+		struct i440fx_segment *segment = &f->segment[n];
+		bool ram = segment->base + segment->size <= m->low_size;
+
+		switch (attributes(f, n) & (PAM_READ | PAM_WRITE)) {
+		case 0:
+			memory_show(m, segment->range, NULL, pci_side(segment));
+			break;
+		case PAM_READ:
+			memory_show(m, segment->range, NULL, ram ? m->ram + segment->base : f->open_bus);
+			break;
+		case PAM_WRITE:
+			memory_show(m, segment->range, &copying_ops, pci_side(segment));
+			break;
+		default:
+			memory_unmap(m, segment->range);
+			break;
+		}
+	}
+}
+
+static void
+config_written(void *opaque, unsigned offset, unsigned size)
+{
+	if (offset + size > PAM0 && offset <= PAM0 + 6)
+		update_shadows(opaque);
+}
+
+static void
+reset(void *opaque)
+{
+	update_shadows(opaque);
+}
+
 void
 i440fx_init(struct i440fx *f, struct pci_bus *bus)
 {
@@ -50,8 +146,39 @@ i440fx_init(struct i440fx *f, struct pci_bus *bus)
 		d->writable[i] = 0xff;
 	d->config[0x72] = 0x02; /* SMRAM */
 	d->writable[0x72] = 0x78;
+	d->config_written = config_written;
+	d->reset = reset;
+	f->shadows = false;
 	pci_add(bus, d, PCI_DEVFN(0, 0));
 	memory_map_mmio(bus->memory, "display", DISPLAY_BASE, DISPLAY_SIZE, &display_ops, NULL);
+}
+
+void
+i440fx_set_firmware(struct i440fx *f, u8 *image, u32 size)
+{
+	struct pci_device *d = &f->pci;
+	struct memory *m = d->bus->memory;
+	u32 low = MIN(size, BIOS_AREA);
+
+	assert(!f->shadows && size && size % 0x10000 == 0);
+	f->rom = image + size - low;
+	f->rom_base = 0x100000 - low;
+	memset(f->open_bus, 0xff, sizeof(f->open_bus));
+	memory_map_host(m, "firmware", 0x100000000ull - size, size, image, false);
+	for (unsigned n = 0; n < I440FX_SEGMENTS; n++) {
+		struct i440fx_segment *segment = &f->segment[n];
+
+		segment->bridge = f;
+		segment->base = n == 0 ? 0xf0000 : 0xc0000 + (n - 1) * SEGMENT_SIZE;
+		segment->size = n == 0 ? 0x10000 : SEGMENT_SIZE;
+		segment->range = memory_map_mmio(m, "shadow", segment->base, segment->size, &copying_ops, segment);
+	}
+	f->shadows = true;
+	/* SeaBIOS knows this board, and fw_cfg on it, by the bridge's subsystem. */
+	pci_set16(d->config, PCI_SUBSYSTEM_VENDOR_ID, 0x1af4);
+	pci_set16(d->config, PCI_SUBSYSTEM_ID, 0x1100);
+	memcpy(d->initial, d->config, sizeof(d->initial));
+	update_shadows(f);
 }
 
 void
@@ -59,4 +186,6 @@ i440fx_state(struct i440fx *f, struct state *s)
 {
 	state_section(s, "i440fx", 1);
 	pci_device_state(&f->pci, s);
+	if (state_mode(s) == STATE_LOAD)
+		update_shadows(f);
 }

@@ -23,6 +23,7 @@ enum isa_source {
 	ISA_FROM_PCI,
 	ISA_FROM_HPET,
 	ISA_FROM_TEST,
+	ISA_FROM_IDE,
 };
 
 struct state;

@@ -14,6 +14,8 @@
 #define CONFIG_SERIALS 4
 #define CONFIG_NETDEVS 8
 #define CONFIG_NICS 8
+#define CONFIG_DRIVES 4
+#define CONFIG_BOOT_ORDER 3
 
 enum serial_kind { SERIAL_NONE, SERIAL_STDIO, SERIAL_STDOUT, SERIAL_NULL, SERIAL_FILE, SERIAL_PTY, SERIAL_UNIX };
 
@@ -36,6 +38,12 @@ struct config_nic {
 	int slot;        /* PCI device number of addr=, or -1: the first free one */
 };
 
+/* One place of the IDE controller: primary master, primary slave, secondary master, secondary slave. */
+struct config_drive {
+	char *file; /* NULL: empty */
+	bool snapshot, cdrom;
+};
+
 struct config_debug_exit {
 	bool present;
 	u16 iobase; /* default 0x501 */
@@ -55,7 +63,14 @@ struct config {
 	char *kernel, *append;
 	char *initrd; /* a file, or multiboot modules: "f1 args,f2 args" */
 
+	/* firmware, which runs when there is no kernel */
+	char *bios;                             /* image, or NULL: SeaBIOS as installed */
+	char boot_order[CONFIG_BOOT_ORDER + 1]; /* of a, c, d, n; default "cad" */
+	bool boot_menu;
+
 	/* devices and their host ends */
+	struct config_drive drive[CONFIG_DRIVES];
+	bool nographic;
 	struct config_serial serial[CONFIG_SERIALS];
 	struct config_serial debugcon; /* ports 0xe9 and 0x402 */
 	struct config_netdev netdev[CONFIG_NETDEVS];
@@ -106,6 +121,12 @@ enum config_action { CONFIG_RUN, CONFIG_EXIT, CONFIG_CPU_HELP, CONFIG_PRINT };
  */
 struct config *config_parse(int argc, char **argv, enum config_action *action, char **error);
 void config_free(struct config *config);
+
+/* drives.c: the parts of -drive, -cdrom and -boot. Return NULL, or what is wrong (heap). */
+char *config_add_drive(struct config *config, const char *value);
+char *config_add_image(struct config *config, const char *path, int place, bool cdrom);
+char *config_set_boot(struct config *config, const char *value);
+void config_free_drives(struct config *config);
 
 /* The INI form of the options given; reading it gives the same configuration. */
 void config_print(const struct config *config, FILE *out);

@@ -14,6 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/snapshot.h"
 #include "base/stop.h"
 #include "bus/input.h"
@@ -21,9 +22,14 @@
 #include "bus/ports.h"
 #include "cpu/vcpu.h"
 #include "debugger/debugger.h"
+#include "machine/block_host.h"
 #include "machine/chardev_host.h"
 #include "machine/pc.h"
 #include "net/net.h"
+
+LOG_CATEGORY("machine");
+
+#define FACS_WAKING_VECTOR 12 /* offset in the FACS */
 
 /* Host seconds after -timeout until the process ends by itself, should the machine not have stopped. */
 #define GRACE 10
@@ -82,18 +88,31 @@ control_power_off(void *opaque, const char *who)
 	end(machine, machine->config->expect ? EXIT_LIMIT : EXIT_GOOD);
 }
 
+/*
+ * ACPI S3: the processors lose power, RAM and clocks go on. The chips keep their state too, which the specification allows; a guest that sets
+ * them up again finds nothing odd.
+ */
 static void
 control_suspend(void *opaque, const char *who)
 {
-	(void)opaque;
-	stop_unimplemented("suspend to RAM (%s)", who);
+	struct machine *machine = opaque;
+
+	log_info("suspended by %s", who);
+	for (unsigned i = 0; i < machine->cpus->count; i++) {
+		machine->cpus->cpu[i]->activity = ACTIVITY_SHUTDOWN;
+		machine->cpus->cpu[i]->pending = 0;
+		machine->cpus->cpu[i]->exit_request = 1;
+	}
 }
 
 static void
 control_wake(void *opaque, const char *who)
 {
-	(void)opaque;
-	(void)who;
+	struct machine *machine = opaque;
+
+	log_info("woken by %s", who);
+	machine->wake_wanted = true;
+	leave(machine);
 }
 
 static void
@@ -249,6 +268,14 @@ make_host_ends(struct machine *machine, struct pc_sockets *sockets)
 	const struct config *config = machine->config;
 	char *error = NULL;
 
+	for (unsigned i = 0; i < CONFIG_DRIVES && !error; i++) {
+		const struct config_drive *drive = &config->drive[i];
+		struct block_host_options options = {drive->file, drive->snapshot, drive->cdrom};
+
+		if (drive->file)
+			error = block_host_new(&options, &machine->drive[i]);
+		sockets->drive[i] = block_host_block(machine->drive[i]);
+	}
 	for (unsigned i = 0; i < config->netdevs && !error; i++)
 		error = net_create(config->netdev[i].spec, machine->events, machine->input, &machine->link[i],
 				   &machine->backend[i]);
@@ -354,9 +381,12 @@ make(struct machine *machine)
 	if (!machine->memory)
 		return error;
 	/* Kernel and initial RAM disk before anything on the host is opened or changed: most mistakes are there. */
-	error = loader_load(config, machine->memory, &machine->boot);
+	error = config->kernel ? loader_load(config, machine->memory, &machine->boot)
+			       : firmware_load(&machine->firmware, config);
 	if (error)
 		return error;
+	if (!config->kernel)
+		sockets.firmware = &machine->firmware;
 	machine->ports = sockets.ports = ports_new();
 	machine->events = sockets.events = events_new(config->clock_hz);
 	machine->input = input_new();
@@ -365,6 +395,7 @@ make(struct machine *machine)
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
 				 &machine->apic_bus, &machine->control, config->seed);
 	machine->cpus->complete_forms = config->one_insn;
+	machine->cpus->kvm_hypercalls = config->testdev;
 	sockets.intr = (struct irq_line){cpus_set_intr, machine->cpus, 0};
 	error = make_host_ends(machine, &sockets);
 	if (!error)
@@ -388,18 +419,37 @@ reset_chips(struct machine *machine)
 {
 	cpus_reset(machine->cpus);
 	pc_reset(machine->pc);
-	machine_apply_boot_state(machine->cpus, &machine->boot);
+	if (machine->config->kernel)
+		machine_apply_boot_state(machine->cpus, &machine->boot);
 }
 
 /* A hard reset: RAM keeps what it holds, but the kernel is loaded once more. */
 static void
 reset(struct machine *machine)
 {
-	char *error = loader_load(machine->config, machine->memory, &machine->boot);
+	char *error = machine->config->kernel ? loader_load(machine->config, machine->memory, &machine->boot) : NULL;
 
 	if (error)
 		stop_host_error("%s", error);
 	reset_chips(machine);
+}
+
+/* ACPI, "Waking System Software": without firmware, what firmware does last: enter the waking vector in real mode. */
+static void
+resume(struct machine *machine)
+{
+	struct vcpu *cpu = machine->cpus->cpu[0];
+	u8 vector[4] = {0};
+
+	cpus_reset(machine->cpus);
+	if (!machine->pc->facs)
+		return;
+	memory_peek(machine->memory, machine->pc->facs + FACS_WAKING_VECTOR, vector, sizeof(vector));
+	u32 address = vector[0] | (u32)vector[1] << 8 | (u32)vector[2] << 16;
+	cpu->seg[CS].selector = (u16)(address >> 4);
+	cpu->seg[CS].base = address & ~0xfu;
+	cpu->rip = address & 0xf;
+	cpu_mode_changed(cpu);
 }
 
 struct machine *
@@ -438,6 +488,9 @@ machine_free(struct machine *machine)
 	for (unsigned i = 0; i < CONFIG_NETDEVS; i++)
 		if (machine->backend[i])
 			net_free(machine->backend[i]);
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		block_host_free(machine->drive[i]);
+	firmware_free(&machine->firmware);
 	if (machine->stats)
 		fclose(machine->stats);
 	if (machine->cpus)
@@ -461,6 +514,10 @@ after_leaving(struct machine *machine)
 		fprintf(stderr, "nestbox: triple fault on processor %u\n", cpus->culprit->index);
 		vcpu_print(cpus->culprit);
 		end(machine, EXIT_TRIPLE_FAULT);
+	}
+	if (machine->wake_wanted && !machine->ended) {
+		machine->wake_wanted = false;
+		resume(machine);
 	}
 	if (machine->reset_wanted && !machine->ended) {
 		machine->reset_wanted = false;

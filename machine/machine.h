@@ -13,8 +13,10 @@
 #include "bus/packet.h"
 #include "cpu/cpuid.h"
 #include "machine/config.h"
+#include "machine/firmware.h"
 #include "machine/loader.h"
 
+struct block_host;
 struct chardev_host;
 struct cpus;
 struct debugger;
@@ -39,19 +41,21 @@ struct machine {
 	struct pc *pc;
 	struct apic_bus apic_bus;
 	struct machine_control control;
-	struct boot_state boot;
+	struct boot_state boot;     /* of direct boot */
+	struct firmware firmware;   /* otherwise */
 
 	struct chardev_host *serial[CONFIG_SERIALS], *debugcon;
 	struct debugger *debugger; /* NULL unless asked for */
 	struct packet_link link[CONFIG_NETDEVS];
 	struct net_backend *backend[CONFIG_NETDEVS];
+	struct block_host *drive[CONFIG_DRIVES];
 
 	/* The machine's own events: host input, -stop-after, -hash. None is state. */
 	struct event poll, limit, hash;
 	u64 hash_next;
 
 	/* Why cpus_run() was left. */
-	bool reset_wanted, resetting;
+	bool reset_wanted, wake_wanted, resetting;
 	bool ended;
 	int status;
 	bool expect_met;

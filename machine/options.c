@@ -114,7 +114,9 @@ apply_machine(struct parse *p, const char *value)
 
 		if (type && strcmp(type, "pc") != 0 && strncmp(type, "pc-i440fx", 9) != 0)
 			error = error_string("-machine: '%s' is not modelled, only pc (i440FX)", type);
-		else if (!type && strcmp(key, "accel") != 0)
+		else if (!type && !strcmp(key, "pit") && text && !strcmp(text, "off"))
+			fprintf(stderr, "nestbox: warning: -machine pit=off: the timer is there all the same\n");
+		else if (!type && strcmp(key, "accel") != 0 && !(strcmp(key, "pit") == 0 && text && !strcmp(text, "on")))
 			error = error_string("-machine: unknown property '%s'", key);
 	}
 	return error;
@@ -127,6 +129,14 @@ apply_nothing(struct parse *p, const char *value)
 	(void)p;
 	(void)value;
 	return NULL;
+}
+
+/* Defaults of QEMU's devices: only what is about its accelerator can be ignored. */
+static char *
+apply_global(struct parse *p, const char *value)
+{
+	(void)p;
+	return strncmp(value, "kvm-", 4) == 0 ? NULL : error_string("-global: '%s' is not modelled", value);
 }
 
 static char *
@@ -168,7 +178,44 @@ apply_append(struct parse *p, const char *value)
 	return NULL;
 }
 
+static char *
+apply_bios(struct parse *p, const char *value)
+{
+	p->config->bios = copy(p->config, value);
+	return NULL;
+}
+
+static char *
+apply_boot(struct parse *p, const char *value)
+{
+	return config_set_boot(p->config, value);
+}
+
 /* ---- Devices ---- */
+
+static char *
+apply_drive(struct parse *p, const char *value)
+{
+	return config_add_drive(p->config, value);
+}
+
+static char *
+apply_cdrom(struct parse *p, const char *value)
+{
+	return config_add_image(p->config, value, 2, true);
+}
+
+static char *
+apply_hda(struct parse *p, const char *value)
+{
+	return config_add_image(p->config, value, 0, false);
+}
+
+static char *
+apply_hdb(struct parse *p, const char *value)
+{
+	return config_add_image(p->config, value, 1, false);
+}
 
 static char *
 parse_number_key(const char *device, const char *key, const char *text, u64 low, u64 high, u64 *value)
@@ -291,7 +338,7 @@ apply_device(struct parse *p, const char *value)
 		return error_string("-device: which one? (-device help)");
 	if (!strcmp(name, "help") || !strcmp(name, "?")) {
 		for (i = 0; i < COUNT(device); i++)
-			printf("%-15s %s\n", device[i].name, device[i].help);
+			printf("name \"%s\", desc \"%s\"\n", device[i].name, device[i].help);
 		p->action = CONFIG_EXIT;
 		free(name);
 		return NULL;
@@ -355,8 +402,8 @@ apply_debugcon(struct parse *p, const char *value)
 static char *
 apply_nographic(struct parse *p, const char *value)
 {
-	(void)p;
 	(void)value;
+	p->config->nographic = true;
 	return NULL;
 }
 
@@ -681,6 +728,7 @@ static const struct option option[] = {
 	{"machine", "pc", MACHINE, "the board; accel=... is accepted", apply_machine},
 	{"M", "pc", MACHINE, "the same", apply_machine},
 	{"accel", "NAME", MACHINE, "accepted: nestbox always interprets", apply_nothing},
+	{"global", "kvm-DRIVER.P=V", MACHINE, "accepted likewise", apply_global},
 	{"enable-kvm", NULL, MACHINE, "accepted likewise", apply_nothing},
 	{"name", "NAME", MACHINE, "accepted; nothing shows it", apply_nothing},
 	{"no-reboot", NULL, MACHINE, "a reset of the machine ends the run", apply_no_reboot},
@@ -688,7 +736,13 @@ static const struct option option[] = {
 	{"kernel", "FILE", BOOT, "Linux bzImage, ELF with a PVH note, or multiboot image", apply_kernel},
 	{"initrd", "FILE", BOOT, "initial RAM disk; for multiboot \"FILE ARGS,FILE ARGS\"", apply_initrd},
 	{"append", "TEXT", BOOT, "the kernel's command line", apply_append},
+	{"bios", "FILE", BOOT, "firmware, which runs if there is no kernel; default SeaBIOS as installed", apply_bios},
+	{"boot", "ORDER", BOOT, "a diskette, c disk, d CD, n network; menu=on; default cad", apply_boot},
 
+	{"drive", "file=F[,key=value]", DEVICES, "IDE disk: snapshot=on, media=cdrom, index=0..3; raw images", apply_drive},
+	{"cdrom", "FILE", DEVICES, "a CD in the third place of the IDE controller", apply_cdrom},
+	{"hda", "FILE", DEVICES, "a disk in the first place", apply_hda},
+	{"hdb", "FILE", DEVICES, "a disk in the second place", apply_hdb},
 	{"device", "NAME[,key=value]", DEVICES, "adds a device (-device help)", apply_device},
 	{"serial", "WHERE", DEVICES, "next serial port: stdio, none, null, file:PATH, pty, unix:PATH", apply_serial},
 	{"debugcon", "WHERE", DEVICES, "likewise, what is written to ports 0xe9 and 0x402", apply_debugcon},
@@ -734,13 +788,7 @@ static const struct option option[] = {
 	{"h", NULL, OTHER, "the same", apply_help},
 	{"version", NULL, OTHER, "name and version", apply_version},
 
-	{"bios", "FILE", LATER, NULL, NULL},
-	{"boot", "ORDER", LATER, NULL, NULL},
-	{"drive", "SPEC", LATER, NULL, NULL},
 	{"blockdev", "SPEC", LATER, NULL, NULL},
-	{"hda", "FILE", LATER, NULL, NULL},
-	{"hdb", "FILE", LATER, NULL, NULL},
-	{"cdrom", "FILE", LATER, NULL, NULL},
 	{"fda", "FILE", LATER, NULL, NULL},
 	{"snapshot", NULL, LATER, NULL, NULL},
 	{"script", "FILE", LATER, NULL, NULL},
@@ -913,6 +961,7 @@ finish(struct parse *p)
 {
 	struct config *config = p->config;
 	unsigned stdio = 0;
+	bool something = config->bios != NULL;
 
 	if (p->default_nic && !config->nodefaults) {
 		char *error = apply_nic(p, "user");
@@ -954,8 +1003,13 @@ finish(struct parse *p)
 		return error_string("-initrd needs -kernel");
 	if (!config->kernel && config->append)
 		return error_string("-append needs -kernel");
-	if (!config->kernel)
-		return error_string("nothing to boot: give -kernel FILE (--help lists the options)");
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		something |= config->drive[i].file != NULL;
+	if (config->kernel && config->bios)
+		return error_string("-bios: with -kernel no firmware runs");
+	if (!config->kernel && !something)
+		return error_string("nothing to boot: give -kernel FILE, -drive file=FILE or -cdrom FILE (--help lists the "
+				    "options)");
 	return NULL;
 }
 
@@ -972,6 +1026,7 @@ config_parse(int argc, char **argv, enum config_action *action, char **error)
 	config->cpu = copy(config, "max");
 	config->clock_hz = 1000000000;
 	config->rtc = DEFAULT_RTC;
+	strcpy(config->boot_order, "cad");
 	*error = NULL;
 	for (int i = 1; i < argc && !*error && p.action != CONFIG_EXIT;)
 		*error = apply_argument(&p, argc, argv, &i);
@@ -992,6 +1047,7 @@ config_free(struct config *config)
 		return;
 	for (unsigned i = 0; i < config->owneds; i++)
 		free(config->owned[i]);
+	config_free_drives(config);
 	free(config->owned);
 	free(config->given);
 	free(config->command);

@@ -6,6 +6,8 @@
 #include "base/snapshot.h"
 #include "base/stop.h"
 #include "devices/e1000.h"
+#include "devices/ide.h"
+#include "machine/firmware.h"
 
 static const u16 com_port[CONFIG_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 static const u8 com_irq[CONFIG_SERIALS] = {4, 3, 4, 3};
@@ -34,6 +36,23 @@ add_nics(struct pc *pc)
 			return error_string("out of memory");
 	}
 	return NULL;
+}
+
+static char *
+add_drives(struct pc *pc)
+{
+	const struct pc_sockets *sockets = &pc->sockets;
+	const struct irq_line irq[2] = {isa_irq_line(&pc->isa, ISA_FROM_IDE, 14), isa_irq_line(&pc->isa, ISA_FROM_IDE, 15)};
+	bool cdrom[CONFIG_DRIVES], any = sockets->firmware != NULL;
+
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++) {
+		cdrom[i] = pc->config->drive[i].cdrom;
+		any |= sockets->drive[i] != NULL;
+	}
+	if (!any)
+		return NULL;
+	pc->ide = ide_new(&pc->pci, sockets->events, irq, sockets->drive, cdrom);
+	return pc->ide ? NULL : error_string("out of memory");
 }
 
 struct pc *
@@ -116,9 +135,13 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 		test_lines[i] = isa_irq_line(&pc->isa, ISA_FROM_TEST, i);
 	if (config->testdev)
 		testdev_init(&pc->testdev, memory, ports, test_lines);
+	if (sockets->firmware)
+		firmware_install(sockets->firmware, pc);
 
 	/* PCI cards. */
-	*error = add_nics(pc);
+	*error = add_drives(pc);
+	if (!*error)
+		*error = add_nics(pc);
 	if (*error) {
 		pc_free(pc);
 		return NULL;
@@ -134,6 +157,7 @@ pc_free(struct pc *pc)
 	for (unsigned i = 0; i < CONFIG_NICS; i++)
 		if (pc->nic[i])
 			e1000_free(pc->nic[i]);
+	ide_free(pc->ide);
 	free(pc);
 }
 
@@ -181,6 +205,8 @@ pc_state(struct pc *pc, struct state *s)
 	debug_ports_state(&pc->debug_ports, s);
 	if (pc->testdev.present)
 		testdev_state(&pc->testdev, s);
+	if (pc->ide)
+		ide_state(pc->ide, s);
 	for (unsigned i = 0; i < CONFIG_NICS; i++)
 		if (pc->nic[i])
 			e1000_state(pc->nic[i], s);

@@ -24,8 +24,11 @@
 #include "devices/uart16550.h"
 #include "machine/config.h"
 
+struct block;
 struct chardev;
 struct e1000;
+struct firmware;
+struct ide;
 
 /* What the board is plugged into. Everything must outlive the board. */
 struct pc_sockets {
@@ -44,6 +47,10 @@ struct pc_sockets {
 	struct chardev *debug;
 	/* One cable per config.nic; NULL: link down. */
 	struct packet_link *link[CONFIG_NICS];
+	/* The four places of the IDE controller; NULL: empty. */
+	struct block *drive[CONFIG_DRIVES];
+	/* NULL: direct boot. */
+	struct firmware *firmware;
 };
 
 struct pc {
@@ -66,6 +73,7 @@ struct pc {
 	struct fw_cfg fw_cfg;
 	struct debug_ports debug_ports;
 	struct testdev testdev;
+	struct ide *ide; /* NULL: direct boot without drives */
 	struct e1000 *nic[CONFIG_NICS];
 	/* address of the FACS after pc_reset() for direct boot: the waking vector of S3 is at 12 and 24 in it */
 	u64 facs;

@@ -132,6 +132,26 @@ serial_ports_are_counted_from_the_first(void **state)
 }
 
 static void
+drives_find_their_places(void **state)
+{
+	struct config *c = good("-drive file=a,format=raw -cdrom b -drive file=c,snapshot=on,if=ide -drive "
+				"file=d,media=cdrom,index=3 -boot order=dc,menu=on");
+
+	(void)state;
+	assert_string_equal(c->drive[0].file, "a");
+	assert_false(c->drive[0].cdrom || c->drive[0].snapshot);
+	assert_string_equal(c->drive[1].file, "c");
+	assert_true(c->drive[1].snapshot);
+	assert_string_equal(c->drive[2].file, "b");
+	assert_true(c->drive[2].cdrom);
+	assert_string_equal(c->drive[3].file, "d");
+	assert_true(c->drive[3].cdrom);
+	assert_string_equal(c->boot_order, "dc");
+	assert_true(c->boot_menu);
+	config_free(c);
+}
+
+static void
 limits_and_reports(void **state)
 {
 	struct config *c = good("-kernel k -stop-after 15G -timeout 2.5 -expect done -stats - -hash 1M -seed 7 "
@@ -201,9 +221,21 @@ every_mistake_is_answered_by_one_line_that_names_it(void **state)
 		{"-kernel k -display sdl", "sdl"},
 		{"-kernel k -vnc :1", ":1"},
 		{"-kernel k -timing cycle", "cycle"},
-		{"-kernel k -S", "-S is not there yet"},
-		{"-debug", "-debug is not there yet"},
-		{"-drive file=x", "-drive is not there yet"},
+		{"-kernel k -S", "-S needs -gdb"},
+		{"-debug", "nothing to boot"},
+		{"-fda x", "-fda is not there yet"},
+		{"-drive snapshot=on", "no file"},
+		{"-drive file=x,format=qcow2", "format=qcow2 is not there yet"},
+		{"-drive file=x,if=virtio", "if=virtio is not there yet"},
+		{"-drive file=x,index=4", "index=4"},
+		{"-drive file=x,media=tape", "media=tape"},
+		{"-drive file=x,colour=red", "colour"},
+		{"-hda a -drive file=b,index=0", "taken by a"},
+		{"-hda a -hda b", "taken by a"},
+		{"-hda a -boot x", "'x' is no order"},
+		{"-hda a -boot order=acdn", "no order"},
+		{"-hda a -boot once=d", "once"},
+		{"-kernel k -bios b", "no firmware runs"},
 		{"-kernel k --nographic=yes", "takes no value"},
 		{"/no/such/file.ini", "/no/such/file.ini"},
 	};
@@ -308,6 +340,7 @@ main(void)
 		cmocka_unit_test(cards_find_their_back_ends_in_any_order),
 		cmocka_unit_test(nic_is_back_end_and_card_in_one),
 		cmocka_unit_test(serial_ports_are_counted_from_the_first),
+		cmocka_unit_test(drives_find_their_places),
 		cmocka_unit_test(limits_and_reports),
 		cmocka_unit_test(every_mistake_is_answered_by_one_line_that_names_it),
 		cmocka_unit_test(an_ini_file_says_the_same_as_the_options_it_was_printed_from),

@@ -1,0 +1,149 @@
+/*
+ * Firmware: the image at the top of 4 GiB, and what it is told: memory map, ACPI tables, order of boot devices.
+ *
+ * Source: QEMU's documentation, "QEMU Firmware Configuration (fw_cfg) Device" and SeaBIOS's "Runtime config" for the
+ * files' names; ACPI 6.4, "INT 15H, E820H".
+ */
+#include "machine/firmware.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/stop.h"
+#include "bus/memory.h"
+#include "devices/acpi_tables.h"
+#include "machine/config.h"
+#include "machine/pc.h"
+
+#ifndef NB_FIRMWARE_DIR
+#define NB_FIRMWARE_DIR "/usr/share/seabios"
+#endif
+#define BIOS NB_FIRMWARE_DIR "/bios-256k.bin"
+#define VGA_ROM NB_FIRMWARE_DIR "/vgabios-stdvga.bin"
+
+#define BIOS_LIMIT 0x1000000u
+#define VGA_ROM_LIMIT 0x10000u
+
+/* The whole file, at most `limit` bytes. */
+static char *
+read_file(const char *path, u32 limit, u8 **data, u32 *size)
+{
+	FILE *file = fopen(path, "rb");
+	char *error = NULL;
+	size_t got;
+
+	if (!file)
+		return error_string("%s: %s", path, strerror(errno));
+	*data = calloc(1, (size_t)limit + 1);
+	if (!*data)
+		stop_host_error("out of memory");
+	got = fread(*data, 1, (size_t)limit + 1, file);
+	if (ferror(file))
+		error = error_string("%s: %s", path, strerror(errno));
+	else if (got == 0)
+		error = error_string("%s: empty", path);
+	else if (got > limit)
+		error = error_string("%s: larger than %u KiB", path, limit >> 10);
+	fclose(file);
+	*size = (u32)got;
+	return error;
+}
+
+static char *
+installed(char *error, const char *path, const char *given)
+{
+	char *longer;
+
+	if (!error || given)
+		return error;
+	longer = error_string("%s; Debian has %s in package seabios", error, strrchr(path, '/') + 1);
+	free(error);
+	return longer;
+}
+
+char *
+firmware_load(struct firmware *f, const struct config *config)
+{
+	const char *path = config->bios ? config->bios : BIOS;
+	char *error;
+
+	if (config->kernel)
+		return NULL;
+	error = installed(read_file(path, BIOS_LIMIT, &f->bios, &f->bios_size), BIOS, config->bios);
+	if (!error && f->bios_size % 0x10000 != 0)
+		error = error_string("%s: a firmware image is a multiple of 64 KiB long", path);
+	return error;
+}
+
+char *
+firmware_load_vga(struct firmware *f)
+{
+	char *error = installed(read_file(VGA_ROM, VGA_ROM_LIMIT, &f->vga_rom, &f->vga_rom_size), VGA_ROM, NULL);
+
+	f->vga_rom_size = VGA_ROM_LIMIT;
+	return error;
+}
+
+static u32
+put_e820(u8 *at, u64 base, u64 size)
+{
+	u32 type = 1; /* RAM */
+
+	if (!size)
+		return 0;
+	memcpy(at, &base, 8);
+	memcpy(at + 8, &size, 8);
+	memcpy(at + 16, &type, 4);
+	return 20;
+}
+
+/* The registers of CMOS that firmware has its boot order in: one nibble each, 1 diskette, 2 disk, 3 CD, 4 network. */
+static void
+set_boot_order(struct rtc *rtc, const char *order)
+{
+	u8 nibble[3] = {0};
+
+	for (unsigned i = 0; i < COUNT(nibble) && order[i]; i++)
+		nibble[i] = order[i] == 'c' ? 2 : order[i] == 'd' ? 3 : order[i] == 'n' ? 4 : 1;
+	rtc_set_cmos(rtc, 0x3d, (u8)(nibble[0] | nibble[1] << 4));
+	rtc_set_cmos(rtc, 0x38, (u8)(nibble[2] << 4 | 1)); /* no check of diskettes' signatures */
+}
+
+void
+firmware_install(struct firmware *f, struct pc *pc)
+{
+	const struct config *config = pc->config;
+	const struct memory *memory = pc->sockets.memory;
+	struct acpi_board board = {.cpus = config->cpus, .pci_start = (u32)MEMORY_HOLE};
+	struct fw_cfg *fw = &pc->fw_cfg;
+	u32 size;
+
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		board.serial[i] = pc->sockets.serial[i] != NULL;
+	acpi_files_make(&f->acpi, &board);
+	i440fx_set_firmware(&pc->i440fx, f->bios, f->bios_size);
+	size = put_e820(f->e820, 0, memory->low_size);
+	size += put_e820(f->e820 + size, 0x100000000ull, memory->ram_size - memory->low_size);
+	fw_cfg_add_file(fw, "etc/e820", f->e820, size);
+	fw_cfg_add_file(fw, "etc/acpi/rsdp", f->acpi.rsdp, f->acpi.rsdp_size);
+	fw_cfg_add_file(fw, "etc/acpi/tables", f->acpi.tables, f->acpi.tables_size);
+	fw_cfg_add_file(fw, "etc/table-loader", f->acpi.script, f->acpi.script_size);
+	fw_cfg_add_number(fw, FW_CFG_BOOT_MENU, config->boot_menu, 2);
+	/* Without a display, what firmware shows goes to the serial port. */
+	if (pc->sockets.serial[0] && config->nographic) {
+		f->sercon_port[0] = 0xf8;
+		f->sercon_port[1] = 0x03;
+		fw_cfg_add_file(fw, "etc/sercon-port", f->sercon_port, 8);
+	}
+	set_boot_order(&pc->rtc, config->boot_order);
+}
+
+void
+firmware_free(struct firmware *f)
+{
+	free(f->bios);
+	free(f->vga_rom);
+	acpi_files_free(&f->acpi);
+}

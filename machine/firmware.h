@@ -1,0 +1,29 @@
+/* Firmware images, and what firmware is told through fw_cfg and CMOS. See firmware.c. */
+#ifndef NB_MACHINE_FIRMWARE_H
+#define NB_MACHINE_FIRMWARE_H
+
+#include "base/types.h"
+#include "devices/acpi_loader.h"
+
+struct config;
+struct pc;
+
+struct firmware {
+	u8 *bios;
+	u32 bios_size;
+	u8 *vga_rom; /* padded to a power of two */
+	u32 vga_rom_size;
+	struct acpi_files acpi;
+	u8 e820[2 * 20];
+	u8 sercon_port[8];
+};
+
+/* Reads the images. Returns NULL, or what is wrong (heap). Nothing is read for direct boot. */
+char *firmware_load(struct firmware *f, const struct config *config);
+/* The expansion ROM of the display adapter, from the firmware's package. */
+char *firmware_load_vga(struct firmware *f);
+/* Puts the image on the board, and what it asks for in fw_cfg and CMOS. */
+void firmware_install(struct firmware *f, struct pc *pc);
+void firmware_free(struct firmware *f);
+
+#endif
