@@ -178,15 +178,23 @@ on_broken_rule(void *opaque, const char *id, const char *rule)
 static void
 vmcs_check(struct debugger *d)
 {
+	struct vcpu *cpu = d->cpu;
+	u64 efer = cpu->efer;
 	unsigned failures;
 
-	if (d->cpu->vmx->current == NO_VMCS) {
+	if (cpu->vmx->current == NO_VMCS) {
 		complain(d, "no current VMCS");
 		return;
 	}
-	if (d->cpu->nonroot)
+	if (cpu->nonroot) {
 		say(d, "(in the guest: fields are those of the last entry)\n");
-	failures = vmx_entry_doctor(d->cpu, on_broken_rule, d);
+		/* Some rules look at the mode that VMLAUNCH is executed in: the hypervisor's, not the guest's. */
+		cpu->efer &= ~EFER_LMA;
+		if (cpu->vmx->vmcs.exit_controls & VMX_MASK(EXIT, HOST_ADDRESS_SPACE_SIZE))
+			cpu->efer |= EFER_LMA;
+	}
+	failures = vmx_entry_doctor(cpu, on_broken_rule, d);
+	cpu->efer = efer;
 	if (failures)
 		say(d, "%u checks would fail\n", failures);
 	else

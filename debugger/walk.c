@@ -108,8 +108,10 @@ walk_end(struct debugger *d, u64 linear, u64 gpa, unsigned shift, struct rights 
 	u64 physical;
 	bool ept = d->cpu->nonroot && ept_on(d);
 
-	if (ept)
+	if (ept && d->cpu->cr0 & CR0_PG)
 		say(d, "guest-physical %#llx (%s page)\n", (ull)gpa, page_size(shift));
+	else if (ept)
+		say(d, "no paging: guest-physical %#llx\n", (ull)gpa);
 	if (!to_physical(d, gpa, "    ", &physical, &r)) {
 		say(d, "linear %#llx: no physical address\n", (ull)linear);
 		return;

@@ -303,6 +303,17 @@ vmcs_check_lists_all_broken_rules(void **state)
 }
 
 static void
+vmcs_check_in_a_real_mode_guest_judges_the_hypervisors_mode(void **state)
+{
+	(void)state;
+	CODE(f, "\x90\x90\xf4");
+	command("step");
+	f->cpu->efer = 0;
+	expect("vmcs check", "would pass");
+	assert_int_equal(f->cpu->efer, 0);
+}
+
+static void
 only_restricts_breakpoints_to_a_level(void **state)
 {
 	(void)state;
@@ -439,6 +450,7 @@ main(void)
 		T(an_ept_violation_is_explained_to_the_entry),
 		T(walk_tells_both_dimensions),
 		T(vmcs_check_lists_all_broken_rules),
+		T(vmcs_check_in_a_real_mode_guest_judges_the_hypervisors_mode),
 		T(only_restricts_breakpoints_to_a_level),
 		T(commands_run_at_their_breakpoint),
 		T(looking_changes_nothing),
