@@ -12,6 +12,8 @@
 #define KNOWN 256
 
 static const char *const level_name[] = {"error", "warn", "info", "debug"};
+/* As messages say it; scripts that run emulators look for the word "warning" to tell one from a failure. */
+static const char *const level_title[] = {"error", "warning", "info", "debug"};
 
 static struct {
 	int fallback;
@@ -104,7 +106,7 @@ log_message(struct log_category *category, enum log_level level, const char *for
 {
 	va_list args;
 
-	fprintf(stderr, "nestbox: %s: %s: ", level_name[level], category->name);
+	fprintf(stderr, "nestbox: %s: %s: ", level_title[level], category->name);
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);

@@ -22,6 +22,7 @@
 
 enum { EAX, EBX, ECX, EDX };
 #define ARCH_CAP 0xffff010a /* pseudo leaf, see cpuid.def */
+#define NO_LEAF 0xffffffff
 
 static const struct feature_row {
 	const char *name;
@@ -94,6 +95,19 @@ static const struct model_row {
 	 {0}},
 };
 
+#define K8                                                                                                                                  \
+	F(FPU), F(DE), F(PSE), F(TSC), F(MSR), F(PAE), F(MCE), F(CX8), F(APIC), F(SEP), F(MTRR), F(PGE), F(MCA), F(CMOV), F(PAT), F(PSE36), \
+		F(CLFLUSH), F(MMX), F(FXSR), F(SSE), F(SSE2), F(SSE3), F(SYSCALL), F(NX), F(LM)
+
+/*
+ * Small ones that stand by themselves, under QEMU's names: what a minimal x86-64 processor has, so that software can be run without all the
+ * rest. An AMD part is that in its vendor string and SYSCALL only.
+ */
+static const struct model_row small_models[] = {
+	{"qemu64", 0x60fb1, 40, 0xd, "x86-64, nothing else", {K8, F(CX16), F(LAHF_LM)}, {0}},
+	{"Opteron_G1", 0xf61, 40, 5, "AMD Opteron 240 class", {K8, F(K7_COUNTERS)}, {0}},
+};
+
 /* A feature that is nothing without another one. */
 static const struct {
 	u16 feature, needs;
@@ -113,6 +127,9 @@ level(const struct cpu_model *model)
 	for (size_t i = 0; i < COUNT(models); i++)
 		if (strcmp(models[i].name, model->name) == 0)
 			return models[i].level;
+	for (size_t i = 0; i < COUNT(small_models); i++)
+		if (strcmp(small_models[i].name, model->name) == 0)
+			return small_models[i].level;
 	return models[COUNT(models) - 1].level;
 }
 
@@ -141,9 +158,14 @@ find_feature(const char *name)
 	return -1;
 }
 
+#define UNKNOWN "-cpu: no feature or VMX capability \"%s\" (see -cpu help)"
+
 static bool
 switch_feature(struct cpu_model *model, const char *name, bool on)
 {
+	/* About QEMU's relation to its host, of which there is none here. */
+	if (same_name(name, "host-phys-bits") || same_name(name, "migratable"))
+		return true;
 	int feature = find_feature(name);
 	if (feature < 0)
 		return vmx_capability_switch(model, name, on);
@@ -152,23 +174,61 @@ switch_feature(struct cpu_model *model, const char *name, bool on)
 }
 
 static char *
+parse_value(struct cpu_model *model, const char *name, const char *value, bool *on)
+{
+	char *end;
+	unsigned long bits;
+
+	if (same_name(name, "vendor")) {
+		if (strlen(value) != 12)
+			return error_string("-cpu: vendor=%s has no 12 characters", value);
+		memcpy(model->vendor, value, 12);
+		return NULL;
+	}
+	if (same_name(name, "phys-bits")) {
+		bits = strtoul(value, &end, 10);
+		if (*end || bits < 32 || bits > 52)
+			return error_string("-cpu: phys-bits=%s is no number from 32 to 52", value);
+		model->physical_bits = (u8)bits;
+		return NULL;
+	}
+	*on = strcmp(value, "on") == 0 || strcmp(value, "yes") == 0;
+	if (!*on && strcmp(value, "off") && strcmp(value, "no"))
+		return error_string("-cpu: %s is on or off, not \"%s\"", name, value);
+	return switch_feature(model, name, *on) ? NULL : error_string(UNKNOWN, name);
+}
+
+static char *
 parse_item(struct cpu_model *model, char *item)
 {
 	bool on = true;
+	char *value;
+
 	if (*item == '+' || *item == '-') {
 		on = *item++ == '+';
-	} else {
-		char *value = strchr(item, '=');
-		if (value) {
-			*value++ = '\0';
-			if (strcmp(value, "on") && strcmp(value, "off"))
-				return error_string("-cpu: %s is on or off, not \"%s\"", item, value);
-			on = strcmp(value, "on") == 0;
-		}
+	} else if ((value = strchr(item, '='))) {
+		*value++ = '\0';
+		return parse_value(model, item, value, &on);
 	}
-	if (!switch_feature(model, item, on))
-		return error_string("-cpu: no feature or VMX capability \"%s\" (see -cpu help)", item);
-	return NULL;
+	return switch_feature(model, item, on) ? NULL : error_string(UNKNOWN, item);
+}
+
+static void
+set_row(struct cpu_model *model, const struct model_row *row)
+{
+	model->name = row->name;
+	model->signature = row->signature;
+	model->physical_bits = row->physical_bits;
+	memcpy(model->vendor, "GenuineIntel", sizeof(model->vendor));
+	snprintf(model->brand, sizeof(model->brand), "%s", row->brand);
+	model->has[FEATURE_BASE] = true;
+}
+
+static void
+add_features(struct cpu_model *model, const struct model_row *row)
+{
+	for (size_t k = 0; k < COUNT(row->adds) && row->adds[k] != NONE; k++)
+		model->has[row->adds[k]] = true;
 }
 
 /* All rows up to the named one apply. False if there is none. */
@@ -176,22 +236,25 @@ static bool
 set_model(struct cpu_model *model, const char *name)
 {
 	size_t last = 0;
+
+	if (strcmp(name, "host") == 0)
+		name = "max";
+	for (size_t i = 0; i < COUNT(small_models); i++) {
+		if (strcmp(small_models[i].name, name))
+			continue;
+		set_row(model, &small_models[i]);
+		add_features(model, &small_models[i]);
+		return true;
+	}
 	while (last < COUNT(models) && strcmp(models[last].name, name))
 		last++;
 	if (last == COUNT(models))
 		return false;
-	const struct model_row *row = &models[last];
-	model->name = row->name;
-	model->signature = row->signature;
-	model->physical_bits = row->physical_bits;
-	memcpy(model->vendor, "GenuineIntel", sizeof(model->vendor));
-	snprintf(model->brand, sizeof(model->brand), "%s", row->brand);
-	model->has[FEATURE_BASE] = true;
+	set_row(model, &models[last]);
 	for (size_t i = 0; i <= last; i++)
-		for (size_t k = 0; k < COUNT(row->adds) && models[i].adds[k] != NONE; k++)
-			model->has[models[i].adds[k]] = true;
+		add_features(model, &models[i]);
 	for (size_t i = last + 1; i < COUNT(models); i++)
-		for (size_t k = 0; k < COUNT(row->vmx_adds) && models[i].vmx_adds[k]; k++)
+		for (size_t k = 0; k < COUNT(models[i].vmx_adds) && models[i].vmx_adds[k]; k++)
 			vmx_capability_switch(model, models[i].vmx_adds[k], false);
 	return true;
 }
@@ -216,6 +279,7 @@ cpu_model_parse(const char *spec, struct cpu_model *model)
 		for (size_t i = 0; i < COUNT(needs); i++)
 			if (!model->has[needs[i].needs])
 				model->has[needs[i].feature] = false;
+	model->amd = strcmp(model->vendor, "AuthenticAMD") == 0;
 	model->linear_bits = model->has[FEATURE_LA57] ? 57 : 48;
 	if (model->has[FEATURE_VMX]) {
 		const char *broken = vmx_capability_check(model);
@@ -231,7 +295,9 @@ cpu_model_help(void)
 	printf("CPU models:\n");
 	for (size_t i = 0; i < COUNT(models); i++)
 		printf("  %-20s %s\n", models[i].name, models[i].brand);
-	printf("\nFeatures (+name, -name, name=on, name=off):\n");
+	for (size_t i = 0; i < COUNT(small_models); i++)
+		printf("  %-20s %s\n", small_models[i].name, small_models[i].brand);
+	printf("\nFeatures (+name, -name, name=on, name=off), phys-bits=N, vendor=TEXT:\n");
 	for (int i = 1, column = 0; i < FEATURE_COUNT; i++) {
 		if (column && column + strlen(features[i].name) + 1 > 76)
 			column = printf("\n") - 1;

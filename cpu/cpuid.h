@@ -21,6 +21,7 @@ struct cpu_model {
 	char vendor[13], brand[49];
 	u64 vmx_disabled[8]; /* VMX capabilities switched off by -cpu, by vmx/capability.h */
 	u64 hz; /* TSC and core clock */
+	bool amd; /* AMD's vendor string: SYSCALL works in compatibility mode too */
 };
 
 /* "max", "max,-avx2,+la57", "Skylake-Server,..." -> *model; returns NULL or an error (heap) that names the part. */

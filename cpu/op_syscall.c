@@ -1,5 +1,6 @@
 /* SYSCALL, SYSRET, SYSENTER, SYSEXIT. SDM 2, their Operation sections (the behaviour of Intel processors). */
 #include "cpu/access.h"
+#include "cpu/cpuid.h"
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/paging.h"
@@ -34,6 +35,16 @@ flags_changed(struct vcpu *cpu, u64 rflags)
 		cpu->exit_request = 1;
 }
 
+/* For SYSCALL and SYSRET, TF as they leave it decides over the trap; see insn_is_software_interrupt(). */
+static void
+trap_on_new_tf(struct vcpu *cpu)
+{
+	if (!(cpu->rflags & FLAG_TF))
+		return;
+	cpu->pending_db |= DR6_BS;
+	cpu_request(cpu, PEND_DB);
+}
+
 void
 op_syscall(struct vcpu *cpu, const struct insn *in)
 {
@@ -41,17 +52,15 @@ op_syscall(struct vcpu *cpu, const struct insn *in)
 	u16 selector = (u16)BITS(cpu->msr.star, 47, 32) & 0xfffc;
 
 	(void)in;
-	if (!cpu->long64 || !(cpu->efer & EFER_SCE))
+	/* AMD64 Architecture Programmer's Manual 3, "SYSCALL": there, compatibility mode has an entry of its own. */
+	if (!(cpu->long64 || (cpu->model->amd && cpu->efer & EFER_LMA)) || !(cpu->efer & EFER_SCE))
 		raise_ud(cpu);
 	cpu->r[RCX] = cpu->next_rip;
 	cpu->r[R11] = flags;
-	cpu->next_rip = cpu->msr.lstar;
+	cpu->next_rip = cpu->long64 ? cpu->msr.lstar : cpu->msr.cstar;
 	load_flat(cpu, selector, (u16)(selector + 8), true, 0);
 	flags_changed(cpu, flags & ~cpu->msr.fmask);
-	if (cpu->rflags & FLAG_TF) { /* see insn_is_software_interrupt() */
-		cpu->pending_db |= DR6_BS;
-		cpu_request(cpu, PEND_DB);
-	}
+	trap_on_new_tf(cpu);
 }
 
 void
@@ -69,6 +78,7 @@ op_sysret(struct vcpu *cpu, const struct insn *in)
 	cpu->next_rip = code64 ? cpu->r[RCX] : (u32)cpu->r[RCX];
 	load_flat(cpu, (u16)(selector + (code64 ? 16 : 0)), (u16)(selector + 8), code64, 3);
 	flags_changed(cpu, cpu->r[R11] & 0x3c7fd7);
+	trap_on_new_tf(cpu);
 }
 
 void

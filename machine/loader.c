@@ -242,8 +242,11 @@ char *
 loader_load(const struct config *config, struct memory *m, struct boot_state *state)
 {
 	struct loading l = {.config = config, .memory = m, .state = state};
-	char *error = read_image(&l.kernel, config->kernel);
+	char *reason = read_image(&l.kernel, config->kernel);
+	/* The words by which scripts made for QEMU tell a missing kernel from a refused option. */
+	char *error = reason ? error_string("could not load kernel %s", reason) : NULL;
 
+	free(reason);
 	*state = (struct boot_state){0};
 	if (!error)
 		error = load_kernel(&l);
