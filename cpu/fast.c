@@ -67,6 +67,8 @@ static bool
 add_segment_base(struct insn *in, u32 mode)
 {
 	unsigned seg = EA_SEG(in->ea);
+	if (seg == CS) /* never writable, perhaps not readable: the complete form looks */
+		return false;
 	if (seg < FS)
 		return true;
 	unsigned slot = offsetof(struct vcpu, seg) + seg * sizeof(struct segment) + offsetof(struct segment, base);

@@ -55,18 +55,16 @@ op_pusha(struct vcpu *cpu, const struct insn *in)
 {
 	unsigned size = SIZE(in);
 	u64 rsp = cpu->r[RSP];
-	/* The last word first: if the whole frame can be written there, nothing later faults half way. */
-	stack_move(cpu, -8 * (s64)size);
-	u64 lowest = cpu->r[RSP];
-	cpu->r[RSP] = rsp;
 	u64 mask = cpu->seg[SS].access & SEG_DB ? 0xffffffff : 0xffff;
-	mem_probe_write(cpu, segment_linear(cpu, SS, lowest & mask, size, ACCESS_WRITE), size);
+	/* In their order, all before the first store. */
+	for (unsigned n = 0; n < 8; n++)
+		mem_probe_write(cpu, segment_linear(cpu, SS, (rsp - (n + 1) * size) & mask, size, ACCESS_WRITE), size);
 	for (unsigned n = 0; n < 8; n++) {
 		u64 v = n == RSP ? rsp : cpu->r[n];
 		u64 at = (rsp - (n + 1) * size) & mask;
 		mem_write(cpu, segment_linear(cpu, SS, at, size, ACCESS_WRITE), size, v);
 	}
-	cpu->r[RSP] = lowest;
+	stack_move(cpu, -8 * (s64)size);
 }
 
 void

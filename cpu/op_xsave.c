@@ -115,6 +115,15 @@ fx_area(struct vcpu *cpu, const struct insn *in, unsigned access)
 	u64 area = insn_linear(cpu, in, 512, access);
 	if (area & 15)
 		raise_gp(cpu, 0);
+	/* All of it must be there, the bytes too that are not used. */
+	for (u64 at = area;; at = area + 512 - 16) {
+		if (access & ACCESS_WRITE)
+			mem_probe_write(cpu, at, 16);
+		else
+			mem_probe_read(cpu, at, 16);
+		if (at != area)
+			break;
+	}
 	return area;
 }
 

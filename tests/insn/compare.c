@@ -26,10 +26,11 @@
 #define OPERANDS BIT(38)
 #define MEMORY BIT(39)
 #define PE BIT(40)
+#define REGISTERS BIT(41)
 
 /* The state that a condition looks at is the start's: after other instructions it may be another, and the condition counts as met. */
 enum when {
-	ALWAYS, FAULT, MEMORY_FAULT, REGISTER_FORM, MEMORY_FORM, SOURCE_ZERO, MXCSR_MM,
+	ALWAYS, FAULT, MEMORY_FAULT, REGISTER_FORM, MEMORY_FORM, SOURCE_ZERO, MXCSR_MM, W_IN_32_BIT,
 	/* by the start state */
 	NO_COUNT, MISALIGNED, PENDING, OUT_OF_RANGE, COUNT_NOT_0, COUNT_NOT_1, COUNT_OF_SIZE, COUNT_OVER_SIZE,
 };
@@ -68,13 +69,15 @@ start_offset(const struct test_case *c, const struct step *s)
 		offset += c->start.r[in->rb / 8];
 	if (in->rx < 128)
 		offset += c->start.r[in->rx / 8] << EA_SCALE(in->ea);
-	return EA_ASIZE(in->ea) == 3 ? offset : (u32)offset;
+	return EA_ASIZE(in->ea) == 3 ? offset : EA_ASIZE(in->ea) == 2 ? (u32)offset : (u16)offset;
 }
 
 static u64
 start_linear(const struct test_case *c, const struct step *s)
 {
 	unsigned segment = EA_SEG(s->in.ea);
+	if (c->size != CODE64)
+		return (u32)start_offset(c, s);
 	return start_offset(c, s) + (segment == FS ? c->start.fs : segment == GS ? c->start.gs : 0);
 }
 
@@ -98,7 +101,7 @@ out_of_range(const struct test_case *c, const struct step *s)
 static bool
 applies(const struct test_case *c, const struct step *s, const struct result *host, const struct result *ours, enum when when)
 {
-	if (c->steps > 1 && when > MXCSR_MM)
+	if (c->steps > 1 && when > W_IN_32_BIT)
 		return true;
 	unsigned bits = insn_osize(&s->in) * 8;
 	switch (when) {
@@ -107,8 +110,13 @@ applies(const struct test_case *c, const struct step *s, const struct result *ho
 	case MEMORY_FAULT: return is_memory_fault(&host->end) || is_memory_fault(&ours->end);
 	case REGISTER_FORM: return !insn_is_mem(&s->in);
 	case MEMORY_FORM: return insn_is_mem(&s->in);
-	case NO_COUNT: return s->in.prefix & (PREFIX_REP | PREFIX_REPNE) && !(EA_ASIZE(s->in.ea) == 3 ? c->start.r[RCX] : (u32)c->start.r[RCX]);
+	case NO_COUNT: {
+		unsigned asize = EA_ASIZE(s->in.ea);
+		u64 count = asize == 3 ? c->start.r[RCX] : asize == 2 ? (u32)c->start.r[RCX] : (u16)c->start.r[RCX];
+		return s->in.prefix & (PREFIX_REP | PREFIX_REPNE) && !count;
+	}
 	case MXCSR_MM: return host->end.mxcsr & BIT(17);
+	case W_IN_32_BIT: return c->size != CODE64 && s->in.prefix & PREFIX_W;
 	case PENDING: return c->start.fsw & BIT(7) && insn_is_mem(&s->in);
 	case OUT_OF_RANGE: return out_of_range(c, s);
 	case MISALIGNED: return insn_is_mem(&s->in) && start_linear(c, s) & 15;
@@ -206,7 +214,7 @@ print_vector(const char *who, const u8 *p)
 void
 print_case(const struct test_case *c)
 {
-	fprintf(stderr, "-seed %llu -case %llu:", (unsigned long long)c->seed, (unsigned long long)c->number);
+	fprintf(stderr, "-seed %llu -case %llu%s:", (unsigned long long)c->seed, (unsigned long long)c->number, c->size == CODE64 ? "" : " (32-bit)");
 	for (unsigned k = 0; k < c->steps; k++) {
 		const struct step *s = &c->step[k];
 		fprintf(stderr, "%s %s (%s):", k ? ";" : "", insn_rows[s->op].id, insn_rows[s->op].syntax);
@@ -304,6 +312,16 @@ compare_vectors(struct comparison *k, const struct registers *a, const struct re
 	}
 }
 
+/* Normal numbers in the order of their size are consecutive. */
+static bool
+few_ulps(const struct registers *a, const struct registers *b, unsigned n)
+{
+	u64 x = (u64)a->sign_exponent[n] << 63 | (a->significand[n] & ~BIT(63));
+	u64 y = (u64)b->sign_exponent[n] << 63 | (b->significand[n] & ~BIT(63));
+	unsigned exponents = (unsigned)(a->sign_exponent[n] - b->sign_exponent[n] + 1);
+	return exponents <= 2 && x - y + 4 <= 8;
+}
+
 static void
 compare_x87(struct comparison *k, const struct registers *a, const struct registers *b, u64 undefined_bits)
 {
@@ -312,13 +330,12 @@ compare_x87(struct comparison *k, const struct registers *a, const struct regist
 		if (undefined_bits & C0 << n)
 			conditions |= n == 3 ? BIT(14) : BIT(8 + n);
 	if (undefined_bits & PE)
-		conditions |= a->fcw & BIT(5) ? BIT(5) : BIT(5) | BIT(7) | BIT(15);
+		conditions |= (a->fcw & 0x30) == 0x30 ? 0x30 : 0x30 | BIT(7) | BIT(15);
 	check(k, "fcw", 0, a->fcw, b->fcw);
 	check(k, "fsw", 0, a->fsw & ~conditions, b->fsw & ~conditions);
 	check(k, "full", 0, a->full, b->full);
 	for (unsigned n = 0; n < 8; n++) {
-		u64 distance = a->significand[n] - b->significand[n];
-		if (undefined_bits & ULPS && distance + 4 <= 8 && a->sign_exponent[n] == b->sign_exponent[n])
+		if (undefined_bits & ULPS && few_ulps(a, b, n))
 			continue;
 		check(k, "st exponent ", n, a->sign_exponent[n], b->sign_exponent[n]);
 		check(k, "st ", n, a->significand[n], b->significand[n]);
@@ -366,7 +383,10 @@ static bool
 offset_not_canonical(const struct test_case *c, const struct step *s)
 {
 	const struct insn *in = &s->in;
-	if ((!insn_is_mem(in) && insn_pattern(s->op)->imm != IMM_MOFFS) || EA_SEG(in->ea) < FS || insn_rows[s->op].attributes & VSIB)
+	if (insn_rows[s->op].attributes & STR)
+		return c->size == CODE64 && EA_SEG(in->ea) >= FS;
+	bool memory = insn_is_mem(in) || insn_pattern(s->op)->imm == IMM_MOFFS;
+	if (c->size != CODE64 || !memory || EA_SEG(in->ea) < FS || insn_rows[s->op].attributes & VSIB)
 		return false;
 	if (c->steps > 1)
 		return true;
@@ -379,9 +399,10 @@ compare_all(struct comparison *k, const struct result *a, const struct result *b
 {
 	const struct registers *x = &a->end, *y = &b->end;
 	/* A vector operand both misaligned and not canonical, by way of SS: which is found first is the processor's choice. */
-	bool either = x->vector == VECTOR_GP && y->vector == VECTOR_SS && insn_rows[last_step(k->c, x)->op].feature != FEATURE_BASE;
+	const struct step *last = last_step(k->c, x);
+	bool either = x->vector == VECTOR_GP && y->vector == VECTOR_SS && insn_rows[last->op].feature != FEATURE_BASE;
 	/* AMD's processors want the offset canonical too, not only its sum with the base. */
-	either |= x->vector == VECTOR_GP && y->vector != VECTOR_GP && offset_not_canonical(k->c, last_step(k->c, x));
+	either |= x->vector == VECTOR_GP && y->vector != VECTOR_GP && offset_not_canonical(k->c, last);
 	if (either && y->vector == VECTOR_BP)
 		return;
 	if (!either && !(undefined_bits & ADDRESS && is_memory_fault(x) && is_memory_fault(y))) {
@@ -393,8 +414,10 @@ compare_all(struct comparison *k, const struct result *a, const struct result *b
 		check(k, "cr2", 0, x->cr2, y->cr2);
 	}
 	check(k, "rip", 0, x->rip, y->rip);
-	for (unsigned n = 0; n < 16; n++)
-		check(k, "register ", n, x->r[n], y->r[n]);
+	/* Upper halves are not kept while 32-bit code executes. */
+	bool wide = k->c->size == CODE64;
+	for (unsigned n = 0; n < (wide ? 16 : 8) && !(undefined_bits & REGISTERS); n++)
+		check(k, "register ", n, wide ? x->r[n] : (u32)x->r[n], wide ? y->r[n] : (u32)y->r[n]);
 	u64 flags = ~(undefined_bits & FLAGS_STATUS) & ~(u64)FLAG_RF;
 	check(k, "rflags", 0, x->rflags & flags, y->rflags & flags);
 	/* simd_fp.h does not model PE after an unmasked overflow or underflow. */

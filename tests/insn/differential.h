@@ -48,6 +48,7 @@ struct step {
 
 struct test_case {
 	u64 seed, number;
+	enum code_size size; /* 64-bit mode, or compatibility mode with 32-bit code */
 	unsigned steps;
 	struct step step[INSNS_MAX];
 	struct registers start;
@@ -84,7 +85,7 @@ const struct vcpu *guest_cpu(void);
 void guest_run(const struct test_case *c, bool complete_forms, struct result *out);
 extern u8 fixed_page[FIXED_SIZE];
 
-/* generate.c. False when the row has no encoding in 64-bit mode. */
+/* generate.c. False when no encoding was found. */
 bool generate(struct test_case *c, u16 op, u64 seed, u64 number);
 /* Why a row is left out, or NULL. */
 const char *row_excluded(u16 op);

@@ -35,8 +35,6 @@ row_excluded(u16 op)
 	};
 	const struct insn_row *row = &insn_rows[op];
 	const struct pattern *p = insn_pattern(op);
-	if (row->attributes & I64)
-		return "not in 64-bit mode";
 	if (!host_has(row->feature) || (p->vex && !host_has(FEATURE_AVX)))
 		return "the host has no such instruction";
 	if (!guest_cpu()->model->has[row->feature])
@@ -61,6 +59,7 @@ struct maker {
 	const struct pattern *p;
 	/* prefixes and fields */
 	bool osize, asize, lock, w, use_rex, l;
+	unsigned registers; /* 8 or 16 */
 	u8 rep, segment;
 	u8 mandatory;
 	unsigned reg, rm, vvvv;
@@ -90,6 +89,12 @@ set_register(struct maker *m, unsigned n, u64 value)
 	if (!is_fixed(m, n))
 		m->c->start.r[n] = value;
 	*m->fixed |= 1u << n;
+}
+
+static u64
+segment_base(const struct maker *m)
+{
+	return m->c->size != CODE64 ? 0 : m->segment == 0x64 ? m->c->start.fs : m->segment == 0x65 ? m->c->start.gs : 0;
 }
 
 static bool
@@ -143,9 +148,10 @@ choose_prefixes(struct maker *m)
 	const struct pattern *p = m->p;
 	struct random *r = m->r;
 	unsigned attributes = m->row->attributes;
-	m->w = p->w == W_1 || (p->w == W_ANY && one_in(r, 3));
+	m->w = p->w == W_1 || (p->w == W_ANY && (p->vex || m->c->size == CODE64) && one_in(r, 3));
+	m->registers = m->c->size == CODE64 ? 16 : 8;
 	m->l = p->l == L_1 || (p->l == L_ANY && one_in(r, 2));
-	m->asize = one_in(r, 8);
+	m->asize = one_in(r, 8) && !(attributes & VSIB && m->c->size != CODE64);
 	if (one_in(r, 6)) {
 		static const u8 segments[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x64, 0x65};
 		m->segment = segments[random_below(r, COUNT(segments))];
@@ -153,15 +159,15 @@ choose_prefixes(struct maker *m)
 	if (p->vex)
 		return;
 	m->mandatory = p->pp == PP_66 ? 0x66 : p->pp == PP_F3 ? 0xf3 : p->pp == PP_F2 ? 0xf2 : 0;
-	/* AMD cuts RIP to 16 bits where Intel ignores the prefix. */
-	bool branch = p->imm == IMM_REL8 || p->imm == IMM_RELZ || is(m, "jmp call ret");
+	/* In 64-bit mode AMD cuts RIP to 16 bits where Intel ignores the prefix. */
+	bool branch = m->c->size == CODE64 && (p->imm == IMM_REL8 || p->imm == IMM_RELZ || is(m, "jmp call ret"));
 	if ((p->pp == PP_ANY || p->pp == PP_NFX) && !branch)
 		m->osize = one_in(r, 4);
 	if (attributes & STR && !one_in(r, 3))
 		m->rep = one_in(r, 2) ? 0xf3 : 0xf2;
 	if (p->pp == PP_ANY && !(attributes & STR) && one_in(r, 24) && !is(m, "loop*"))
 		m->rep = one_in(r, 2) ? 0xf3 : 0xf2;
-	m->use_rex = one_in(r, 2);
+	m->use_rex = m->c->size == CODE64 && one_in(r, 2);
 }
 
 /* --- operands --- */
@@ -183,16 +189,22 @@ choose_memory(struct maker *m)
 	bool vsib = m->row->attributes & VSIB;
 	m->target = random_target(r);
 	m->scale = random_below(r, 4);
-	m->index = vsib || one_in(r, 2) ? (int)random_below(r, 16) : -1;
+	m->index = vsib || one_in(r, 2) ? (int)random_below(r, m->registers) : -1;
 	if (m->index == 4 && !vsib)
 		m->index = -1;
-	m->base = one_in(r, 6) ? -1 : (int)random_below(r, 16);
-	m->rip_relative = !vsib && one_in(r, 8);
+	m->base = one_in(r, 6) ? -1 : (int)random_below(r, m->registers);
+	m->rip_relative = !vsib && m->c->size == CODE64 && one_in(r, 8);
 	if (m->rip_relative)
 		m->base = m->index = -1;
 	/* What base and index leave to add. */
-	u64 start = m->segment == 0x64 ? s->fs : m->segment == 0x65 ? s->gs : 0;
+	u64 start = segment_base(m);
 	u64 offset = m->target - start;
+	if (m->asize && m->c->size != CODE64) { /* 16-bit forms: wherever they lead, it is not mapped */
+		m->base = (int)random_below(r, 8);
+		m->disp_size = random_below(r, 3);
+		m->disp = (s32)random_64(r);
+		return;
+	}
 	if (m->asize)
 		offset = (u32)offset;
 	if (m->rip_relative) {
@@ -263,18 +275,18 @@ choose_implicit(struct maker *m)
 	if (m->row->attributes & STR) {
 		u64 count = one_in(r, 8) ? 0 : random_below(r, 40);
 		if (m->asize)
-			count |= random_64(r) << 32;
+			count |= random_64(r) << (m->c->size == CODE64 ? 32 : 16);
 		if (m->rep)
 			set_register(m, RCX, count);
-		set_register(m, RSI, random_target(r) - (m->segment == 0x64 ? s->fs : m->segment == 0x65 ? s->gs : 0));
+		set_register(m, RSI, random_target(r) - segment_base(m));
 		set_register(m, RDI, one_in(r, 4) ? s->r[RSI] + random_below(r, 17) - 8 : random_target(r));
 	}
 	if (is(m, "jrcxz jcxz jecxz loop*") && one_in(r, 2))
 		set_register(m, RCX, random_below(r, 3) | (one_in(r, 2) ? random_64(r) << 32 : 0));
 	if (is(m, "xlat"))
-		set_register(m, RBX, random_target(r) - (u8)s->r[RAX] - (m->segment == 0x64 ? s->fs : m->segment == 0x65 ? s->gs : 0));
+		set_register(m, RBX, random_target(r) - (u8)s->r[RAX] - segment_base(m));
 	if (is(m, "maskmov* vmaskmovdqu"))
-		set_register(m, RDI, random_target(r) - (m->segment == 0x64 ? s->fs : m->segment == 0x65 ? s->gs : 0));
+		set_register(m, RDI, random_target(r) - segment_base(m));
 	if (is(m, "enter leave"))
 		set_register(m, RBP, random_target(r));
 	if (is(m, "div idiv") && !one_in(r, 3)) {
@@ -366,9 +378,9 @@ choose_operands(struct maker *m)
 	struct random *r = m->r;
 	struct registers *s = &m->c->start;
 	m->memory = p->modrm && p->second < 0 && (p->mod == MOD_MEM || (p->mod == MOD_ANY && one_in(r, 2)));
-	m->reg = p->digit >= 0 ? (unsigned)p->digit : random_below(r, 16);
-	m->rm = random_below(r, 16);
-	m->vvvv = p->rv == REG_NONE ? 0 : random_below(r, 16);
+	m->reg = p->digit >= 0 ? (unsigned)p->digit : random_below(r, m->registers);
+	m->rm = random_below(r, m->registers);
+	m->vvvv = p->rv == REG_NONE ? 0 : random_below(r, m->registers);
 	choose_implicit(m);
 	/* The bit number reaches as far as it says from the operand's address. */
 	if (is(m, "bt bts btr btc") && p->imm == IMM_NONE && m->memory && !is_fixed(m, m->reg))
@@ -397,8 +409,7 @@ choose_immediate(struct maker *m)
 	struct random *r = m->r;
 	u64 x = random_word(r);
 	if (m->p->imm == IMM_MOFFS) {
-		u64 start = m->segment == 0x64 ? m->c->start.fs : m->segment == 0x65 ? m->c->start.gs : 0;
-		return m->target - start;
+		return m->target - segment_base(m);
 	}
 	if (m->p->imm == IMM_WB) /* ENTER: size, levels */
 		return (one_in(r, 2) ? random_below(r, 64) : (u16)x) | (u64)(one_in(r, 3) ? random_below(r, 256) : 0) << 16;
@@ -421,6 +432,13 @@ put_modrm(struct maker *m, u8 *b)
 	if (!m->memory) {
 		b[n++] = (u8)(0xc0 | reg << 3 | (m->rm & 7));
 		return n;
+	}
+	if (m->asize && m->c->size != CODE64) {
+		unsigned mod = m->disp_size;
+		m->disp_at = n + 1;
+		b[n++] = (u8)(mod << 6 | reg << 3 | m->base);
+		memcpy(b + n, &m->disp, 4);
+		return n + (mod == 0 && m->base == 6 ? 2 : mod);
 	}
 	bool sib = m->index >= 0 || (m->base >= 0 && (m->base & 7) == 4) || (m->base < 0 && !m->rip_relative);
 	unsigned mod = m->rip_relative || m->base < 0 ? 0 : m->disp_size == 4 ? 2 : m->disp_size;
@@ -522,7 +540,7 @@ make_step(struct test_case *c, struct random *r, u16 op, unsigned at, struct ste
 		choose_operands(&m);
 		m.immediate = choose_immediate(&m);
 		unsigned tail = put_bytes(&m, b);
-		enum decode_result result = decode(guest_cpu(), CODE64, b, 15, &s->in);
+		enum decode_result result = decode(guest_cpu(), c->size, b, 15, &s->in);
 		bool undefined_lock = m.lock && result == DECODE_UD;
 		if (undefined_lock) { /* the length is what it would be */
 			u8 plain[40];
@@ -531,7 +549,7 @@ make_step(struct test_case *c, struct random *r, u16 op, unsigned at, struct ste
 				if (k != n || b[n] != 0xf0)
 					plain[k++] = b[n];
 			memset(plain + k, 0, sizeof plain - k);
-			if (decode(guest_cpu(), CODE64, plain, 15, &s->in) != DECODE_OK || s->in.op != op || insn_length(&s->in) > 14)
+			if (decode(guest_cpu(), c->size, plain, 15, &s->in) != DECODE_OK || s->in.op != op || insn_length(&s->in) > 14)
 				continue;
 			s->length = (u8)(insn_length(&s->in) + 1);
 		} else {
@@ -554,13 +572,12 @@ make_step(struct test_case *c, struct random *r, u16 op, unsigned at, struct ste
 			memcpy(b + tail, &disp, 4);
 		}
 		if (m.memory && m.rip_relative) {
-			u64 start = m.segment == 0x64 ? c->start.fs : m.segment == 0x65 ? c->start.gs : 0;
-			s32 disp = (s32)(m.target - start - (s->rip + s->length));
+			s32 disp = (s32)(m.target - segment_base(&m) - (s->rip + s->length));
 			memcpy(b + m.disp_at, &disp, 4);
 		}
 		memcpy(s->bytes, b, s->length);
 		if (!undefined_lock)
-			decode(guest_cpu(), CODE64, b, 15, &s->in);
+			decode(guest_cpu(), c->size, b, 15, &s->in);
 		choose_data(&m);
 		return true;
 	}
@@ -626,13 +643,21 @@ choose_x87(struct test_case *c, struct random *r)
 
 /* Rows that several-instruction cases begin with: all of the result is defined, and the next instruction is reached. */
 static u16
-random_plain_row(struct random *r)
+random_plain_row(struct random *r, enum code_size size)
 {
 	for (;;) {
 		u16 op = (u16)random_below(r, INSN_COUNT);
-		if (row_is_defined(op) && !row_excluded(op))
+		unsigned not_there = size == CODE64 ? I64 : O64;
+		if (row_is_defined(op) && !row_excluded(op) && !(insn_rows[op].attributes & not_there))
 			return op;
 	}
+}
+
+/* REX.W is part of the encoding. */
+static bool
+wants_rex(u16 op)
+{
+	return insn_pattern(op)->w == W_1 && !insn_pattern(op)->vex;
 }
 
 bool
@@ -645,11 +670,12 @@ generate(struct test_case *c, u16 op, u64 seed, u64 number)
 	c->number = number;
 	choose_registers(c, r);
 	choose_x87(c, r);
+	const struct insn_row *row = &insn_rows[op];
+	c->size = row->attributes & I64 ? CODE32 : row->attributes & O64 || wants_rex(op) || !one_in(r, 4) ? CODE64 : CODE32;
 	for (unsigned n = 0; n < DATA_SIZE; n += 8)
 		memcpy(c->data + n, &(u64){random_64(r)}, 8);
 	unsigned wanted = one_in(r, 4) ? 2 + random_below(r, INSNS_MAX - 1) : 1;
 	/* Images: what they hold and where depends on registers that must be right. */
-	const struct insn_row *row = &insn_rows[op];
 	if (row->feature == FEATURE_FXSR || !strncmp(row->id, "XSAVE", 5) || !strncmp(row->id, "XRSTOR", 6) || !strncmp(row->id, "FNS", 3))
 		wanted = 1;
 	c->code_offset = 256 + random_below(r, 3500);
@@ -662,7 +688,7 @@ generate(struct test_case *c, u16 op, u64 seed, u64 number)
 	for (unsigned n = 0; n < wanted; n++) {
 		bool last = n + 1 == wanted;
 		struct step *s = &c->step[c->steps];
-		if (!make_step(c, r, last ? op : random_plain_row(r), c->code_length, s, &fixed)) {
+		if (!make_step(c, r, last ? op : random_plain_row(r, c->size), c->code_length, s, &fixed)) {
 			if (last)
 				return false;
 			continue;
@@ -680,5 +706,8 @@ generate(struct test_case *c, u16 op, u64 seed, u64 number)
 			c->steps--;
 	}
 	c->start.rip = CODE_BASE + c->code_offset;
+	if (c->size != CODE64)
+		for (unsigned n = 0; n < 16; n++)
+			c->start.r[n] = n < 8 ? (u32)c->start.r[n] : 0;
 	return true;
 }

@@ -1,6 +1,7 @@
 /*
- * nestbox's side: a processor in 64-bit mode at CPL 3 with the user memory of the case mapped, running by the real loop. An exception goes through
- * the IDT to a stub that says its vector by an OUT, at which the loop is left; the frame on the kernel's stack tells the rest.
+ * nestbox's side: a processor in 64-bit or compatibility mode at CPL 3 with the user memory of the case mapped, running by the real loop. An
+ * exception goes through the IDT to a stub that says its vector by an OUT, at which the loop is left; the frame on the kernel's stack tells
+ * the rest.
  */
 #include <stdlib.h>
 #include <stdio.h>
@@ -29,7 +30,9 @@
 #define USER_FIXED (USER_DATA + DATA_SIZE)
 #define RAM (4u << 20)
 
+/* The user's selectors are those that Linux gives programs. */
 #define USER_CS 0x33
+#define USER_CS32 0x23
 #define USER_DS 0x2b
 #define KERNEL_CS 0x10
 
@@ -91,6 +94,7 @@ make_tables(void)
 	put(GDT + 0x18, 0x00cf93000000ffff);
 	put(GDT + (USER_DS & ~7), 0x00cff3000000ffff);
 	put(GDT + (USER_CS & ~7), 0x00affb000000ffff);
+	put(GDT + (USER_CS32 & ~7), 0x00cffb000000ffff);
 	put(TSS + 4, KERNEL + STACK_TOP); /* RSP0 */
 	memory_write(guest.memory, TSS + 0x66, 2, 0x68); /* no I/O bitmap */
 	for (unsigned vector = 0; vector < 32; vector++) {
@@ -136,15 +140,21 @@ guest_open(void)
 }
 
 static void
-load(struct vcpu *cpu, const struct registers *s)
+load(struct vcpu *cpu, const struct test_case *c)
 {
+	const struct registers *s = &c->start;
+	bool compatibility = c->size == CODE32;
 	memcpy(cpu->r, s->r, sizeof cpu->r);
 	cpu->rip = s->rip;
-	cpu->seg[CS] = (struct segment){.limit = 0xffffffff, .selector = USER_CS, .access = SEG_G | SEG_L | 0xfb};
-	cpu->seg[SS] = (struct segment){.limit = 0xffffffff, .selector = USER_DS, .access = SEG_G | SEG_DB | 0xf3};
+	const struct segment data = {.limit = 0xffffffff, .selector = USER_DS, .access = SEG_G | SEG_DB | 0xf3};
+	cpu->seg[CS] = (struct segment){
+		.limit = 0xffffffff,
+		.selector = compatibility ? USER_CS32 : USER_CS,
+		.access = (u16)(SEG_G | (compatibility ? SEG_DB : SEG_L) | 0xfb),
+	};
 	for (unsigned n = 0; n < 6; n++)
-		if (n != CS && n != SS)
-			cpu->seg[n] = (struct segment){.access = SEG_UNUSABLE};
+		if (n != CS)
+			cpu->seg[n] = n == SS || (compatibility && n < FS) ? data : (struct segment){.access = SEG_UNUSABLE};
 	cpu->seg[FS].base = s->fs;
 	cpu->seg[GS].base = s->gs;
 	cpu->cpl = 3;
@@ -197,7 +207,7 @@ guest_run(const struct test_case *c, bool complete_forms, struct result *out)
 {
 	dma_write(guest.memory, USER_CODE + c->code_offset, c->code, c->code_length);
 	dma_write(guest.memory, USER_DATA, c->data, DATA_SIZE);
-	load(guest.cpu, &c->start);
+	load(guest.cpu, c);
 	guest.cpus->complete_forms = complete_forms;
 	guest.vector = 32;
 	cpus_run(guest.cpus);

@@ -18,17 +18,22 @@
 #include "cpu/cpuid.h"
 #include "tests/insn/differential.h"
 
+/* Linux's selectors. */
+#define USER_CS32 0x23
+#define USER_DS 0x2b
+
 #ifndef HWCAP2_FSGSBASE
 #define HWCAP2_FSGSBASE 2
 #endif
 
-/* The features' places in CPUID. The names EAX.. are cpuid.def's. */
+/* The features' places in CPUID. The names EAX.. are cpuid.def's; what has no leaf the host has not. */
 enum { EAX_WORD, EBX_WORD, ECX_WORD, EDX_WORD };
 #define EAX EAX_WORD
 #define EBX EBX_WORD
 #define ECX ECX_WORD
 #define EDX EDX_WORD
 #define ARCH_CAP 0xffffffff
+#define NO_LEAF 0xffffffff
 static const struct {
 	u32 leaf, subleaf, reg, bit;
 } features[] = {
@@ -48,7 +53,7 @@ host_has(unsigned feature)
 	u32 regs[4] = {0, 0, 0, 0};
 	if (feature == FEATURE_BASE)
 		return true;
-	if (features[feature].leaf == ARCH_CAP ||
+	if (features[feature].leaf == NO_LEAF ||
 	    !__get_cpuid_count(features[feature].leaf, features[feature].subleaf, &regs[0], &regs[1], &regs[2], &regs[3]))
 		return false;
 	return regs[features[feature].reg] >> features[feature].bit & 1;
@@ -64,8 +69,10 @@ struct frame {
 	u64 own_rsp;    /* 1184 */
 	u64 own_fs;     /* 1192 */
 	u64 end_fs, end_gs; /* 1200, 1208 */
+	u32 far_offset;     /* 1216 */
+	u16 far_selector, data_selector; /* 1220, 1222 */
 } __attribute__((aligned(64)));
-_Static_assert(offsetof(struct frame, end_gs) == 1208, "as in the assembly");
+_Static_assert(offsetof(struct frame, data_selector) == 1222, "as in the assembly");
 
 struct frame host_frame;
 void host_enter(void);
@@ -82,11 +89,15 @@ asm(".text\n"
 	"push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
 	"movq %rsp, host_frame+1184(%rip)\n"
 	"rdfsbase %rax\n movq %rax, host_frame+1192(%rip)\n"
+	"movw host_frame+1222(%rip), %ax\n movw %ax, %ds\n movw %ax, %es\n"
 	"movl $7, %eax\n xorl %edx, %edx\n leaq host_frame(%rip), %rdi\n xrstor64 (%rdi)\n"
 	"movq host_frame+1176(%rip), %rax\n wrgsbase %rax\n"
 	"movq host_frame+1168(%rip), %rax\n wrfsbase %rax\n"
+	"cmpw $0, host_frame+1220(%rip)\n jne 1f\n"
 	"pushq host_frame+1152(%rip)\n popfq\n" EACH_GPR(LOAD_GPR)
 	"jmp *host_frame+1160(%rip)\n"
+	"1:\n pushq host_frame+1152(%rip)\n popfq\n" EACH_GPR(LOAD_GPR)
+	"ljmpl *host_frame+1216(%rip)\n"
 	/* The handler comes here from the signal stack. */
 	"host_leave:\n"
 	"movq host_frame+1184(%rip), %rsp\n"
@@ -224,6 +235,9 @@ host_run(const struct test_case *c, struct result *out)
 	}
 	memcpy(f->r, s->r, sizeof f->r);
 	f->rip = s->rip;
+	f->far_offset = (u32)s->rip;
+	f->far_selector = c->size == CODE32 ? USER_CS32 : 0;
+	f->data_selector = c->size == CODE32 ? USER_DS : 0;
 	f->rflags = s->rflags;
 	f->fs = s->fs;
 	f->gs = s->gs;
