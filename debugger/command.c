@@ -120,6 +120,10 @@ static const struct command commands[] = {
 	{"info idt", NULL, "", "interrupt descriptor table", NULL, info_idt, false},
 	{"info tss", NULL, "", "task state segment", NULL, info_tss, false},
 	{"info lapic", NULL, "", "local APIC", NULL, info_lapic, false},
+	{"info ioapic", NULL, "", "I/O APIC with its redirection table", NULL, info_ioapic, false},
+	{"info pic", NULL, "", "the two 8259A", NULL, info_pic, false},
+	{"info pci", NULL, "", "PCI functions with their BARs", NULL, info_pci, false},
+	{"info e1000", NULL, "", "registers of the network cards", NULL, info_e1000, false},
 	{"info mtrr", NULL, "", "memory type ranges", NULL, info_mtrr, false},
 	{"info memory", NULL, "", "physical address space", NULL, info_memory, false},
 

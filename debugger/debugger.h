@@ -9,7 +9,11 @@
 
 struct cpus;
 struct debugger;
+struct e1000;
 struct input;
+struct ioapic;
+struct pci_bus;
+struct pic;
 
 /* What the debugger asks of the machine that it lives in. */
 struct debugger_host {
@@ -19,6 +23,12 @@ struct debugger_host {
 	void (*quit)(void *opaque, int status);
 	void (*reset)(void *opaque);
 	u64 (*hash)(void *opaque);
+	/* What `info` shows of the board; each may be NULL. */
+	struct pic *pic;
+	struct ioapic *ioapic;
+	struct pci_bus *pci;
+	struct e1000 **nic;
+	unsigned nics;
 };
 
 struct debugger *debugger_new(struct cpus *cpus, struct input *input, const struct debugger_host *host);

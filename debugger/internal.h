@@ -221,6 +221,12 @@ void info_mtrr(struct debugger *d, const char *arguments);
 void info_lapic(struct debugger *d, const char *arguments);
 void info_memory(struct debugger *d, const char *arguments);
 
+/* --- devices.c --- */
+void info_pic(struct debugger *d, const char *arguments);
+void info_ioapic(struct debugger *d, const char *arguments);
+void info_pci(struct debugger *d, const char *arguments);
+void info_e1000(struct debugger *d, const char *arguments);
+
 /* --- disasm.c --- */
 /* One instruction as text; returns its length, 0 when the bytes are none. *call: does it call or repeat, so that `next` steps over it? */
 unsigned disassemble(struct debugger *d, const struct vcpu *cpu, u64 address, const u8 *bytes, unsigned size, char *text, size_t room, bool *call);

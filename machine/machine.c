@@ -73,7 +73,14 @@ control_init(void *opaque, const char *who)
 	struct machine *machine = opaque;
 
 	(void)who;
-	cpus_init(machine->cpus, 0);
+	cpu_request(machine->cpus->cpu[0], PEND_INIT);
+}
+
+void
+machine_call_firmware(struct machine *machine)
+{
+	machine->firmware_wanted = true;
+	leave(machine);
 }
 
 static void
@@ -352,7 +359,18 @@ static char *
 make_debugger(struct machine *machine)
 {
 	const struct config *config = machine->config;
-	const struct debugger_host host = {machine, run_for_debugger, quit_for_debugger, reset_for_debugger, hash_for_debugger};
+	const struct debugger_host host = {
+		.opaque = machine,
+		.run = run_for_debugger,
+		.quit = quit_for_debugger,
+		.reset = reset_for_debugger,
+		.hash = hash_for_debugger,
+		.pic = &machine->pc->pic,
+		.ioapic = &machine->pc->ioapic,
+		.pci = &machine->pc->pci,
+		.nic = machine->pc->nic,
+		.nics = CONFIG_NICS,
+	};
 	char *error = NULL;
 
 	if (!config->debug && !config->gdb && !config->trace)
@@ -400,6 +418,8 @@ make(struct machine *machine)
 	error = make_host_ends(machine, &sockets);
 	if (!error)
 		machine->pc = pc_new(config, &sockets, &error);
+	if (!error && config->kernel)
+		reset_vector_map(machine);
 	if (!error)
 		error = make_debugger(machine);
 	return error;
@@ -419,8 +439,10 @@ reset_chips(struct machine *machine)
 {
 	cpus_reset(machine->cpus);
 	pc_reset(machine->pc);
-	if (machine->config->kernel)
-		machine_apply_boot_state(machine->cpus, &machine->boot);
+	if (!machine->config->kernel)
+		return;
+	reset_vector_copy(machine);
+	machine_apply_boot_state(machine->cpus, &machine->boot);
 }
 
 /* A hard reset: RAM keeps what it holds, but the kernel is loaded once more. */
@@ -432,6 +454,23 @@ reset(struct machine *machine)
 	if (error)
 		stop_host_error("%s", error);
 	reset_chips(machine);
+}
+
+/* INIT and jumps to the reset vector. Port 92h is how software tells such a restart from a reset: firmware leaves it alone. */
+static void
+start_over(struct machine *machine)
+{
+	u8 port92 = machine->pc->piix3.port92;
+
+	if (reset_vector_jump(machine))
+		return;
+	if (machine->config->no_reboot) {
+		control_power_off(machine, "restart with -no-reboot");
+		return;
+	}
+	reset(machine);
+	machine->pc->piix3.port92 = port92;
+	machine->resetting = true;
 }
 
 /* ACPI, "Waking System Software": without firmware, what firmware does last: enter the waking vector in real mode. */
@@ -518,6 +557,11 @@ after_leaving(struct machine *machine)
 	if (machine->wake_wanted && !machine->ended) {
 		machine->wake_wanted = false;
 		resume(machine);
+	}
+	if (machine->firmware_wanted && !machine->ended) {
+		machine->firmware_wanted = false;
+		if (!machine->reset_wanted)
+			start_over(machine);
 	}
 	if (machine->reset_wanted && !machine->ended) {
 		machine->reset_wanted = false;

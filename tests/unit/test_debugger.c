@@ -38,7 +38,7 @@ hash(void *opaque)
 static int
 setup(void **state)
 {
-	static const struct debugger_host host = {NULL, run, quit, NULL, hash};
+	static const struct debugger_host host = {.run = run, .quit = quit, .hash = hash};
 	/* inc rbx; mov eax,0x681e; vmread rcx,rax; add rcx,2; vmwrite rax,rcx; vmresume */
 	static const char hypervisor[] = "\x48\xff\xc3\xb8\x1e\x68\x00\x00\x0f\x78\xc1\x48\x83\xc1\x02\x0f\x79\xc1\x0f\x01\xc3";
 
