@@ -592,7 +592,7 @@ send_ipi(struct lapic *apic, u32 low, u32 destination)
 		.vector = (u8)low,
 		.delivery = low >> 8 & 7,
 		.logical = low & BIT(11),
-		.assert_ = low & BIT(14),
+		.assert_ = low & BIT(14) || !(low & BIT(15)), /* the level is looked at in level mode only */
 	};
 	if (message.delivery == 3 || message.delivery == APIC_EXTINT)
 		return; /* remote read and reserved */

@@ -43,6 +43,7 @@ struct machine {
 	struct machine_control control;
 	struct boot_state boot;     /* of direct boot */
 	struct firmware firmware;   /* otherwise */
+	u8 reset_page[4096];        /* of direct boot: the last page below 4 GiB (reset_vector.c) */
 
 	struct chardev_host *serial[CONFIG_SERIALS], *debugcon;
 	struct debugger *debugger; /* NULL unless asked for */
@@ -55,7 +56,7 @@ struct machine {
 	u64 hash_next;
 
 	/* Why cpus_run() was left. */
-	bool reset_wanted, wake_wanted, resetting;
+	bool reset_wanted, wake_wanted, firmware_wanted, resetting;
 	bool ended;
 	int status;
 	bool expect_met;
@@ -68,6 +69,14 @@ struct machine *machine_new(const struct config *config, char **error);
 void machine_free(struct machine *machine);
 /* Runs to the end; returns the exit status. Prints the reason on stderr where it is not the guest's own wish. */
 int machine_run(struct machine *machine);
+
+/* Software has come to the reset vector, where there is no firmware: at the next boundary the machine does its part. */
+void machine_call_firmware(struct machine *machine);
+/* reset_vector.c: its code as ROM, and in RAM below 1 MiB, to be put there at each boot. */
+void reset_vector_map(struct machine *machine);
+void reset_vector_copy(struct machine *machine);
+/* Sends processor 0 where the shutdown byte says; false if it says nothing. */
+bool reset_vector_jump(struct machine *machine);
 
 /* The whole machine: RAM, processors, devices, back ends. */
 void machine_state(struct machine *machine, struct state *s);

@@ -62,7 +62,7 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 	struct memory *memory = sockets->memory;
 	struct ports *ports = sockets->ports;
 	struct events *events = sockets->events;
-	const struct machine_control *control = &pc->control;
+	const struct machine_control *control = sockets->control;
 	struct irq_line pic_input, ioapic_input, isa_timer, isa_clock, isa_hpet, isa_keyboard, isa_mouse, isa_sci;
 	struct irq_line pit_out, rtc_out, pci_lines[16], test_lines[TESTDEV_IRQS];
 
@@ -72,10 +72,6 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 	}
 	pc->config = config;
 	pc->sockets = *sockets;
-	/* At the reset vector there is no firmware to find out why: INIT# by the chipset means "start over" then. */
-	pc->control = *sockets->control;
-	if (config->kernel)
-		pc->control.init = pc->control.reset;
 
 	/* Interrupt controllers. */
 	pic_init(&pc->pic, ports, &sockets->intr);

@@ -56,7 +56,6 @@ struct pc_sockets {
 struct pc {
 	const struct config *config;
 	struct pc_sockets sockets;
-	struct machine_control control; /* what the chips ask */
 	struct isa_irq isa;
 	struct pic pic;
 	struct ioapic ioapic;
