@@ -196,6 +196,13 @@ hang_up(struct debugger *d)
 	}
 }
 
+void
+gdb_forget(struct debugger *d)
+{
+	if (d->gdb && d->gdb->client < 0)
+		hang_up(d);
+}
+
 static void
 put_bytes(struct debugger *d, const void *data, size_t size)
 {
@@ -709,7 +716,7 @@ on_poll(void *opaque, u64 now)
 	}
 	n = recv(g->client, &byte, 1, MSG_DONTWAIT);
 	if (n == 0) {
-		/* Its breakpoints go when the machine has stopped. */
+		/* Its breakpoints go before the machine runs on: gdb_forget(). */
 		close(g->client);
 		g->client = -1;
 		debugger_interrupt(d);
@@ -763,8 +770,6 @@ debugger_serve(struct debugger *d, bool start_stopped)
 	while (!d->ended) {
 		if (g->client >= 0)
 			gdb_session(d);
-		else
-			hang_up(d);
 		if (!d->ended)
 			d_run(d);
 	}

@@ -283,6 +283,8 @@ void command_trace(struct debugger *d, const char *arguments);
 /* A client is there: obeys it until it lets the machine run, detaches or is gone. Returns false then if it is gone or detached. */
 bool gdb_session(struct debugger *d);
 bool gdb_connected(const struct debugger *d);
+/* Drops the breakpoints of a client that is gone. */
+void gdb_forget(struct debugger *d);
 void gdb_free(struct debugger *d);
 
 #endif

@@ -110,6 +110,7 @@ d_run(struct debugger *d)
 	if (d->hooks.stepping != step)
 		d->code_changed = true;
 	d->hooks.stepping = step;
+	gdb_forget(d);
 	breakpoints_apply(d);
 	d->ended = !d->host.run(d->host.opaque);
 	d->step_cpu = NULL;
