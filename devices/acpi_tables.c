@@ -95,7 +95,7 @@ facs(struct aml *a)
 }
 
 static u32
-fadt(struct aml *a, u64 facs_address, u64 dsdt_address)
+fadt(struct aml *a, const struct acpi_board *board, u64 facs_address, u64 dsdt_address)
 {
 	u32 at = begin(a, "FACP", 3);
 
@@ -125,7 +125,7 @@ fadt(struct aml *a, u64 facs_address, u64 dsdt_address)
 	aml_number(a, 0, 2);      /* DUTY_OFFSET, DUTY_WIDTH */
 	aml_number(a, 0, 2);      /* DAY_ALRM, MON_ALRM */
 	aml_number(a, 0x32, 1);   /* CENTURY */
-	aml_number(a, 0x0007, 2); /* legacy devices, 8042, no VGA */
+	aml_number(a, board->vga ? 0x0003 : 0x0007, 2); /* legacy devices, 8042, no VGA */
 	aml_number(a, 0, 1);
 	/* WBINVD, C1 on all processors, no fixed sleep button, reset register. The power button is a fixed one. */
 	aml_number(a, BIT(0) | BIT(2) | BIT(5) | BIT(10), 4);
@@ -460,7 +460,7 @@ acpi_tables_build(const struct acpi_board *board, u64 base, u32 *size, u32 *facs
 	aml_bytes(&a, zeros, RSDP_SIZE);
 	facs_at = facs(&a);
 	dsdt_at = dsdt(&a, board);
-	table[0] = fadt(&a, base + facs_at, base + dsdt_at);
+	table[0] = fadt(&a, board, base + facs_at, base + dsdt_at);
 	table[1] = madt(&a, board);
 	table[2] = hpet(&a);
 	rsdt = root_table(&a, "RSDT", 4, base, table, COUNT(table));

@@ -71,6 +71,9 @@ struct config {
 	/* devices and their host ends */
 	struct config_drive drive[CONFIG_DRIVES];
 	bool nographic;
+	bool vga;         /* an adapter is there; default with firmware or a window, not with -nographic */
+	bool sdl;         /* a window */
+	char *screendump; /* file for the screen at the end, or NULL */
 	struct config_serial serial[CONFIG_SERIALS];
 	struct config_serial debugcon; /* ports 0xe9 and 0x402 */
 	struct config_netdev netdev[CONFIG_NETDEVS];

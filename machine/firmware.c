@@ -116,7 +116,7 @@ firmware_install(struct firmware *f, struct pc *pc)
 {
 	const struct config *config = pc->config;
 	const struct memory *memory = pc->sockets.memory;
-	struct acpi_board board = {.cpus = config->cpus, .pci_start = (u32)MEMORY_HOLE};
+	struct acpi_board board = {.cpus = config->cpus, .pci_start = (u32)MEMORY_HOLE, .vga = config->vga};
 	struct fw_cfg *fw = &pc->fw_cfg;
 	u32 size;
 

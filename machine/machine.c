@@ -22,9 +22,13 @@
 #include "bus/ports.h"
 #include "cpu/vcpu.h"
 #include "debugger/debugger.h"
+#include "devices/i8042.h"
+#include "devices/vga.h"
+#include "gui/sdl.h"
 #include "machine/block_host.h"
 #include "machine/chardev_host.h"
 #include "machine/pc.h"
+#include "machine/screendump.h"
 #include "net/net.h"
 
 LOG_CATEGORY("machine");
@@ -385,6 +389,43 @@ make_debugger(struct machine *machine)
 	return error;
 }
 
+/* ---- The window ---- */
+
+static void
+key_pressed(void *opaque, unsigned code, bool down)
+{
+	struct machine *machine = opaque;
+
+	i8042_key(&machine->pc->i8042, code, down);
+}
+
+static void
+mouse_moved(void *opaque, int dx, int dy, int dz, unsigned buttons)
+{
+	struct machine *machine = opaque;
+
+	/* Up is positive for a mouse; a packet has nine bits. */
+	dx = MIN(MAX(dx, -255), 255);
+	dy = MIN(MAX(-dy, -255), 255);
+	i8042_mouse(&machine->pc->i8042, dx, dy, MIN(MAX(dz, -7), 7), buttons);
+}
+
+static void
+window_closed(void *opaque)
+{
+	end(opaque, EXIT_GOOD);
+}
+
+static char *
+make_window(struct machine *machine)
+{
+	const struct sdl_sinks sinks = {key_pressed, mouse_moved, window_closed, machine};
+
+	if (!machine->config->sdl)
+		return NULL;
+	return sdl_window_new(&machine->pc->vga->display, &sinks, machine->input, &machine->window);
+}
+
 static char *
 make(struct machine *machine)
 {
@@ -405,6 +446,13 @@ make(struct machine *machine)
 		return error;
 	if (!config->kernel)
 		sockets.firmware = &machine->firmware;
+	if (config->vga) {
+		error = firmware_load_vga(&machine->firmware);
+		if (error)
+			return error;
+		sockets.vga_rom = machine->firmware.vga_rom;
+		sockets.vga_rom_size = machine->firmware.vga_rom_size;
+	}
 	machine->ports = sockets.ports = ports_new();
 	machine->events = sockets.events = events_new(config->clock_hz);
 	machine->input = input_new();
@@ -420,6 +468,8 @@ make(struct machine *machine)
 		machine->pc = pc_new(config, &sockets, &error);
 	if (!error && config->kernel)
 		reset_vector_map(machine);
+	if (!error)
+		error = make_window(machine);
 	if (!error)
 		error = make_debugger(machine);
 	return error;
@@ -519,6 +569,7 @@ machine_free(struct machine *machine)
 		return;
 	stop_set_hook(NULL, NULL);
 	debugger_free(machine->debugger);
+	sdl_window_free(machine->window);
 	if (machine->pc)
 		pc_free(machine->pc);
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
@@ -584,6 +635,15 @@ report(struct machine *machine)
 			chardev_host_flush(machine->serial[i]);
 	if (machine->debugcon)
 		chardev_host_flush(machine->debugcon);
+	if (machine->config->screendump) {
+		char *error = screendump(&machine->pc->vga->display, machine->config->screendump);
+
+		if (error) {
+			fprintf(stderr, "nestbox: %s\n", error);
+			free(error);
+			return EXIT_BAD;
+		}
+	}
 	if (machine->config->hash)
 		print_hash(machine);
 	if (!out)

@@ -24,6 +24,7 @@ struct input;
 struct memory;
 struct net_backend;
 struct pc;
+struct sdl_window;
 struct ports;
 struct state;
 
@@ -50,6 +51,7 @@ struct machine {
 	struct packet_link link[CONFIG_NETDEVS];
 	struct net_backend *backend[CONFIG_NETDEVS];
 	struct block_host *drive[CONFIG_DRIVES];
+	struct sdl_window *window;
 
 	/* The machine's own events: host input, -stop-after, -hash. None is state. */
 	struct event poll, limit, hash;

@@ -27,7 +27,7 @@ static const char *const group_title[LATER] = {
 struct parse {
 	struct config *config;
 	enum config_action action;
-	bool default_nic, default_serial;
+	bool default_nic, default_serial, vga_given;
 	unsigned serials;
 };
 
@@ -407,7 +407,7 @@ apply_nographic(struct parse *p, const char *value)
 	return NULL;
 }
 
-/* The displays, monitors and parallel ports that nestbox has today: none. */
+/* The monitors, parallel ports and VNC servers that nestbox has today: none. */
 static char *
 only_none(const char *option, const char *value)
 {
@@ -417,8 +417,17 @@ only_none(const char *option, const char *value)
 static char *
 apply_display(struct parse *p, const char *value)
 {
-	(void)p;
-	return only_none("-display", value);
+	p->config->sdl = !strcmp(value, "sdl");
+	return p->config->sdl || !strcmp(value, "none")
+		       ? NULL
+		       : error_string("-display: '%s' is not there yet, only sdl and none", value);
+}
+
+static char *
+apply_screendump(struct parse *p, const char *value)
+{
+	p->config->screendump = copy(p->config, value);
+	return NULL;
 }
 
 static char *
@@ -431,8 +440,10 @@ apply_vnc(struct parse *p, const char *value)
 static char *
 apply_vga(struct parse *p, const char *value)
 {
-	(void)p;
-	return only_none("-vga", value);
+	p->vga_given = true;
+	p->config->vga = !strcmp(value, "std");
+	return p->config->vga || !strcmp(value, "none") ? NULL
+							 : error_string("-vga: '%s' is not there yet, only std and none", value);
 }
 
 static char *
@@ -747,10 +758,10 @@ static const struct option option[] = {
 	{"serial", "WHERE", DEVICES, "next serial port: stdio, none, null, file:PATH, pty, unix:PATH", apply_serial},
 	{"debugcon", "WHERE", DEVICES, "likewise, what is written to ports 0xe9 and 0x402", apply_debugcon},
 	{"nodefaults", NULL, DEVICES, "neither a serial port nor a network card unless asked for", apply_nodefaults},
-	{"nographic", NULL, DEVICES, "no display, first serial port on stdio: the default today", apply_nographic},
-	{"display", "none", DEVICES, "others are not there yet", apply_display},
-	{"vnc", "none", DEVICES, "likewise", apply_vnc},
-	{"vga", "none", DEVICES, "likewise", apply_vga},
+	{"nographic", NULL, DEVICES, "no display adapter, first serial port on stdio; firmware shows itself there", apply_nographic},
+	{"display", "sdl|none", DEVICES, "a window, or none; default none", apply_display},
+	{"vnc", "none", DEVICES, "others are not there yet", apply_vnc},
+	{"vga", "std|none", DEVICES, "display adapter; default std with firmware or a window, not with -nographic", apply_vga},
 	{"monitor", "none", DEVICES, "likewise", apply_monitor},
 	{"parallel", "none", DEVICES, "likewise", apply_parallel},
 
@@ -769,6 +780,7 @@ static const struct option option[] = {
 	{"expect", "TEXT", LIMITS, "end with status 0 when the first serial port prints TEXT, else 3", apply_expect},
 
 	{"stats", "FILE", REPORTS, "counters as JSON at the end; - is standard output", apply_stats},
+	{"screendump", "FILE", REPORTS, "the screen at the end: FILE.png a picture, FILE.txt its characters", apply_screendump},
 	{"hash", "N", REPORTS, "state hash every N instructions and at the end; 0: at the end only", apply_hash},
 	{"log", "SPEC", REPORTS, "error, warn, info or debug, for all or for one part: warn,e1000=debug", apply_log},
 
@@ -1003,6 +1015,14 @@ finish(struct parse *p)
 		return error_string("-initrd needs -kernel");
 	if (!config->kernel && config->append)
 		return error_string("-append needs -kernel");
+	if (config->nographic)
+		config->sdl = false;
+	if (!p->vga_given)
+		config->vga = !config->nodefaults && !config->nographic && (!config->kernel || config->sdl);
+	if (config->sdl && !config->vga)
+		return error_string("-display sdl: there is no display adapter (-vga std)");
+	if (config->screendump && !config->vga)
+		return error_string("-screendump: there is no display adapter (-vga std)");
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
 		something |= config->drive[i].file != NULL;
 	if (config->kernel && config->bios)

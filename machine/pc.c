@@ -7,12 +7,14 @@
 #include "base/stop.h"
 #include "devices/e1000.h"
 #include "devices/ide.h"
+#include "devices/vga.h"
 #include "machine/firmware.h"
 
 static const u16 com_port[CONFIG_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 static const u8 com_irq[CONFIG_SERIALS] = {4, 3, 4, 3};
 
-/* Slot 2 is left for a display adapter, where software of such boards expects it. */
+/* Slot 2 is the display adapter's, where software of such boards expects it. */
+#define VGA_SLOT 2
 #define FIRST_NIC_SLOT 3
 #define SLOTS 32
 
@@ -121,7 +123,7 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 	/* For firmware, tests and debugging. */
 	fw_cfg_init(&pc->fw_cfg, memory, ports);
 	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_RAM_SIZE, memory->ram_size, 8);
-	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_NO_GRAPHIC, 1, 2);
+	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_NO_GRAPHIC, !config->vga, 2);
 	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_CPUS, config->cpus, 2);
 	fw_cfg_add_number(&pc->fw_cfg, FW_CFG_MAX_CPUS, config->cpus, 2);
 	debug_ports_init(&pc->debug_ports, ports, sockets->debug, control);
@@ -135,7 +137,14 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 		firmware_install(sockets->firmware, pc);
 
 	/* PCI cards. */
-	*error = add_drives(pc);
+	*error = NULL;
+	if (config->vga) {
+		pc->vga = vga_new(&pc->pci, PCI_DEVFN(VGA_SLOT, 0), events, sockets->vga_rom, sockets->vga_rom_size);
+		if (!pc->vga)
+			*error = error_string("out of memory");
+	}
+	if (!*error)
+		*error = add_drives(pc);
 	if (!*error)
 		*error = add_nics(pc);
 	if (*error) {
@@ -154,6 +163,7 @@ pc_free(struct pc *pc)
 		if (pc->nic[i])
 			e1000_free(pc->nic[i]);
 	ide_free(pc->ide);
+	vga_free(pc->vga);
 	free(pc);
 }
 
@@ -201,6 +211,8 @@ pc_state(struct pc *pc, struct state *s)
 	debug_ports_state(&pc->debug_ports, s);
 	if (pc->testdev.present)
 		testdev_state(&pc->testdev, s);
+	if (pc->vga)
+		vga_state(pc->vga, s);
 	if (pc->ide)
 		ide_state(pc->ide, s);
 	for (unsigned i = 0; i < CONFIG_NICS; i++)

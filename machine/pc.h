@@ -29,6 +29,7 @@ struct chardev;
 struct e1000;
 struct firmware;
 struct ide;
+struct vga;
 
 /* What the board is plugged into. Everything must outlive the board. */
 struct pc_sockets {
@@ -51,6 +52,9 @@ struct pc_sockets {
 	struct block *drive[CONFIG_DRIVES];
 	/* NULL: direct boot. */
 	struct firmware *firmware;
+	/* The display adapter's expansion ROM; NULL: none. */
+	const u8 *vga_rom;
+	u32 vga_rom_size;
 };
 
 struct pc {
@@ -72,6 +76,7 @@ struct pc {
 	struct fw_cfg fw_cfg;
 	struct debug_ports debug_ports;
 	struct testdev testdev;
+	struct vga *vga; /* NULL: none */
 	struct ide *ide; /* NULL: direct boot without drives */
 	struct e1000 *nic[CONFIG_NICS];
 	/* address of the FACS after pc_reset() for direct boot: the waking vector of S3 is at 12 and 24 in it */
