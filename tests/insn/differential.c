@@ -22,7 +22,7 @@ static struct {
 	const char *filter;
 	bool verbose, single;
 	unsigned differences_shown;
-} options = {.seed = 1, .count = 20000, .differences_shown = 40};
+} options = {.seed = 1, .count = 50000, .differences_shown = 40};
 
 static u16 rows[INSN_COUNT];
 static unsigned row_count;

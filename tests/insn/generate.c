@@ -49,6 +49,8 @@ row_excluded(u16 op)
 	return NULL;
 }
 
+#define SHIFTS "rcl rcr rol ror shl shr sal sar shld shrd"
+
 /* --- encoding --- */
 
 struct maker {
@@ -300,8 +302,8 @@ choose_implicit(struct maker *m)
 		set_register(m, RAX, one_in(r, 4) ? 7 : random_below(r, 8));
 		set_register(m, RDX, 0);
 	}
-	if (is(m, "rcl rcr rol ror shl shr sal sar shld shrd") && one_in(r, 2))
-		set_register(m, RCX, random_below(r, 66));
+	if (is(m, SHIFTS) && one_in(r, 2)) /* 1 is where OF is defined */
+		set_register(m, RCX, (one_in(r, 2) ? 1 : random_below(r, 66)) | (random_64(r) & ~0xffull));
 }
 
 /* The memory operand's bytes, where chance alone would only make faults. After everything else. */
@@ -415,7 +417,9 @@ choose_immediate(struct maker *m)
 		return (one_in(r, 2) ? random_below(r, 64) : (u16)x) | (u64)(one_in(r, 3) ? random_below(r, 256) : 0) << 16;
 	if (m->p->imm == IMM_W && is(m, "ret"))
 		return (u16)x;
-	if (m->p->imm == IMM_B && one_in(r, 2))
+	if (m->p->imm == IMM_B && is(m, SHIFTS) && one_in(r, 4))
+		x = 1;
+	else if (m->p->imm == IMM_B && one_in(r, 2))
 		x = corner[random_below(r, COUNT(corner))];
 	return x;
 }
