@@ -4,7 +4,7 @@
  *	differential [-seed N] [-count N] [-row PATTERN] [-case N] [-v]
  *
  * A case is determined by (seed, number): -case runs one. Exit status 1: something differs that undefined.def does not name, or a row that
- * should be covered was not. 77: this host cannot run the test.
+ * should be covered was not. Where the host cannot take part, only the two ways to execute in nestbox are compared, and the status is 77.
  */
 #include <fnmatch.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 static struct {
 	u64 seed, first, count;
 	const char *filter;
-	bool verbose, single;
+	bool verbose, single, without_host;
 	unsigned differences_shown;
 } options = {.seed = 1, .count = 50000, .differences_shown = 40};
 
@@ -70,8 +70,11 @@ run_case(u16 op, u64 number)
 	}
 	if (options.single)
 		print_case(&c);
-	host_run(&c, &host);
 	guest_run(&c, false, &fast);
+	if (options.without_host)
+		host = fast;
+	else
+		host_run(&c, &host);
 	guest_run(&c, true, &complete);
 	tried[op]++;
 	completed[op] += host.end.vector == VECTOR_BP && fast.end.vector == VECTOR_BP;
@@ -165,8 +168,8 @@ main(int argc, char **argv)
 	random_fill(&r, fixed_page, FIXED_SIZE);
 	guest_open();
 	if (!host_open(&reason)) {
-		fprintf(stderr, "differential: %s\n", reason);
-		return 77;
+		fprintf(stderr, "differential: without the host: %s\n", reason);
+		options.without_host = true;
 	}
 	for (u16 op = 0; op < INSN_COUNT; op++)
 		if (!row_excluded(op))
@@ -185,5 +188,5 @@ main(int argc, char **argv)
 	}
 	if (options.single)
 		return differed[rows[options.first % row_count]] != 0;
-	return summary(done) != 0;
+	return summary(done) ? 1 : options.without_host ? 77 : 0;
 }

@@ -187,6 +187,15 @@ map_at(u64 address, u64 size, int protection, int fd)
 bool
 host_open(const char **reason)
 {
+#if defined(__SANITIZE_ADDRESS__)
+	*reason = "AddressSanitizer maps much of what a case may point at";
+	return false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+	*reason = "AddressSanitizer maps much of what a case may point at";
+	return false;
+#endif
+#endif
 	*reason = "the host lacks AVX, XSAVE or FSGSBASE";
 	if (!host_has(FEATURE_AVX) || !host_has(FEATURE_XSAVE) || !(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
 		return false;
