@@ -18,6 +18,7 @@ struct state {
 	u64 hash;
 	u8 *data; /* save, load */
 	size_t size, room, at;
+	const struct state_store *store; /* save, load: instead of `data` */
 	char *error; /* load: the first thing that was wrong; nothing is read after it */
 };
 
@@ -65,6 +66,10 @@ hash_bytes(u64 hash, const u8 *data, size_t size)
 static void
 save(struct state *s, const void *data, size_t size)
 {
+	if (s->store) {
+		s->store->put(s->store->opaque, data, size);
+		return;
+	}
 	if (s->room - s->size < size) {
 		size_t room = MAX(s->room * 2, s->size + size);
 		u8 *grown = realloc(s->data, room);
@@ -81,13 +86,17 @@ save(struct state *s, const void *data, size_t size)
 static void
 load(struct state *s, void *data, size_t size)
 {
-	if (!s->error && s->size - s->at < size)
+	if (!s->error && s->store)
+		s->error = s->store->get(s->store->opaque, data, size);
+	else if (!s->error && s->size - s->at < size)
 		s->error = error_string("snapshot ends too early");
 	if (s->error) {
 		/* The machine is thrown away after an error; until then its fields hold something harmless. */
 		memset(data, 0, size);
 		return;
 	}
+	if (s->store)
+		return;
 	memcpy(data, s->data + s->at, size);
 	s->at += size;
 }
@@ -111,6 +120,15 @@ state_section(struct state *s, const char *name, u32 version)
 	u32 head[3] = {SECTION_MARK, version, (u32)strlen(name)};
 	u32 found[3];
 
+	if (s->store && s->mode == STATE_SAVE) {
+		s->store->section(s->store->opaque, name, version);
+		return;
+	}
+	if (s->store) {
+		if (!s->error)
+			s->error = s->store->open(s->store->opaque, name, version);
+		return;
+	}
 	if (s->mode != STATE_LOAD) {
 		state_bytes(s, head, sizeof(head));
 		if (s->mode == STATE_SAVE)
@@ -158,6 +176,35 @@ state_load(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 
 	if (!s.error && s.at != size)
 		s.error = error_string("snapshot has %zu bytes too many", size - s.at);
 	return s.error;
+}
+
+void
+state_save_to(void (*visit)(void *opaque, struct state *s), void *opaque, const struct state_store *store)
+{
+	struct state s = {.mode = STATE_SAVE, .store = store};
+
+	visit(opaque, &s);
+}
+
+char *
+state_load_from(void (*visit)(void *opaque, struct state *s), void *opaque, const struct state_store *store)
+{
+	struct state s = {.mode = STATE_LOAD, .store = store};
+
+	visit(opaque, &s);
+	return s.error;
+}
+
+u64
+state_checksum(u64 sum, const void *data, size_t size)
+{
+	return hash_bytes(sum ^ FNV_BASIS, data, size);
+}
+
+bool
+state_failed(const struct state *s)
+{
+	return s->error != NULL;
 }
 
 void

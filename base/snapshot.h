@@ -29,6 +29,23 @@ u64 state_hash(void (*visit)(void *opaque, struct state *s), void *opaque);
 /* The same visit into a buffer (heap, never NULL) and back. state_load returns NULL, or what is wrong (heap): then the machine is unusable. */
 u8 *state_save(void (*visit)(void *opaque, struct state *s), void *opaque, size_t *size);
 char *state_load(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 *data, size_t size);
+/*
+ * Where a saved machine is kept piece by piece, for machines that do not fit a buffer. Strings returned are errors (heap).
+ * `section` and `put` save; `open` and `get` load: `open` goes to the next section, which must be the named one.
+ */
+struct state_store {
+	void *opaque;
+	void (*section)(void *opaque, const char *name, u32 version);
+	void (*put)(void *opaque, const void *data, size_t size);
+	char *(*open)(void *opaque, const char *name, u32 version);
+	char *(*get)(void *opaque, void *data, size_t size);
+};
+void state_save_to(void (*visit)(void *opaque, struct state *s), void *opaque, const struct state_store *store);
+char *state_load_from(void (*visit)(void *opaque, struct state *s), void *opaque, const struct state_store *store);
+/* The hash's function over plain bytes, for checksums; `sum` of what came before, or 0. */
+u64 state_checksum(u64 sum, const void *data, size_t size);
+/* Loading has failed: what was read since is all zeros. */
+bool state_failed(const struct state *s);
 /* For an x_state() that finds a loaded value impossible (an index out of range): refuses the snapshot. No effect in other modes. */
 void state_fail(struct state *s, const char *reason);
 

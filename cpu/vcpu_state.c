@@ -1,5 +1,6 @@
 /* The processors' part of the machine's state. Lazy flags are made real first, so that the hash depends on architecture only. */
 #include "base/snapshot.h"
+#include "cpu/block.h"
 #include "cpu/flags.h"
 #include "cpu/lapic.h"
 #include "cpu/tlb.h"
@@ -97,17 +98,26 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 	STATE(s, cpu->is_delivering);
 	STATE(s, cpu->seed);
 	STATE(s, cpu->intr_line);
+	/* Counters that -stats shows are not state, but should go on. */
+	if (state_mode(s) != STATE_HASH) {
+		STATE(s, cpu->stats.exceptions);
+		STATE(s, cpu->stats.interrupts);
+		STATE(s, cpu->stats.halts);
+	}
+	lapic_state(cpu->lapic, s);
+	if (cpu->vmx)
+		vmx_state(cpu->vmx, s);
 	if (state_mode(s) == STATE_LOAD) {
 		cpu_set_rflags(cpu, rflags);
 		cpu->left = 0;
 		cpu->time_end = time;
 		cpu->icount_end = icount;
+		cpu->exit_request = 1;
+		cpu->current = NULL;
 		tlb_flush_all(cpu);
+		/* Last: it looks at VMX state too. */
 		cpu_mode_changed(cpu);
 	}
-	lapic_state(cpu->lapic, s);
-	if (cpu->vmx)
-		vmx_state(cpu->vmx, s);
 }
 
 void
@@ -115,6 +125,9 @@ cpus_state(struct cpus *cpus, struct state *s)
 {
 	state_section(s, "cpus", 1);
 	STATE(s, cpus->now);
+	/* Memory was loaded before. */
+	if (state_mode(s) == STATE_LOAD)
+		block_forget_all(cpus->cpu[0]);
 	for (unsigned n = 0; n < cpus->count; n++)
 		vcpu_state(cpus->cpu[n], s);
 }

@@ -96,6 +96,7 @@ struct config {
 	char *expect;   /* text on the first serial port that ends the run well, or NULL */
 	char *stats;    /* file for counters, "-" is stdout, or NULL */
 	bool hash;      /* -hash given: print the state hash at the end... */
+	char *snapshot_load, *snapshot_save; /* files: before the first instruction, and at the end */
 	u64 hash_every; /* ...and every so many instructions, 0: at the end only */
 
 	/* debugger/ */

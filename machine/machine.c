@@ -29,6 +29,7 @@
 #include "machine/chardev_host.h"
 #include "machine/pc.h"
 #include "machine/screendump.h"
+#include "machine/snapshot.h"
 #include "net/net.h"
 
 LOG_CATEGORY("machine");
@@ -96,6 +97,7 @@ control_power_off(void *opaque, const char *who)
 	/* Whoever waits for a text has not seen it. */
 	if (machine->config->expect && !machine->ended)
 		fprintf(stderr, "nestbox: the guest powered off without printing '%s'\n", machine->config->expect);
+	machine->off = true;
 	end(machine, machine->config->expect ? EXIT_LIMIT : EXIT_GOOD);
 }
 
@@ -192,7 +194,7 @@ watch_signals(double timeout)
 static void
 throttle(struct machine *machine, u64 now)
 {
-	u64 guest = events_to_ns(machine->events, now), host = host_nanoseconds() - machine->host_start;
+	u64 guest = events_to_ns(machine->events, now - machine->start), host = host_nanoseconds() - machine->host_start;
 
 	while (guest > host && guest - host >= 1000000 && !interrupted && !timed_out) {
 		input_wait(machine->input, (int)MIN((guest - host) / 1000000, 100));
@@ -559,6 +561,12 @@ machine_new(const struct config *config, char **error)
 	event_init(&machine->hash, "hash", EVENT_STOP, on_hash, machine);
 	stop_set_hook(print_processor, machine);
 	reset_chips(machine);
+	if (config->snapshot_load)
+		*error = machine_load(machine, config->snapshot_load);
+	if (*error) {
+		machine_free(machine);
+		return NULL;
+	}
 	return machine;
 }
 
@@ -603,6 +611,7 @@ after_leaving(struct machine *machine)
 	if (cpus->triple_fault && !machine->ended) {
 		fprintf(stderr, "nestbox: triple fault on processor %u\n", cpus->culprit->index);
 		vcpu_print(cpus->culprit);
+		machine->off = true;
 		end(machine, EXIT_TRIPLE_FAULT);
 	}
 	if (machine->wake_wanted && !machine->ended) {
@@ -622,6 +631,18 @@ after_leaving(struct machine *machine)
 			reset(machine);
 		machine->resetting = true;
 	}
+}
+
+static bool
+save_at_end(struct machine *machine)
+{
+	char *error = machine->off ? error_string("%s: not saved, the machine is off", machine->config->snapshot_save)
+				   : machine_save(machine, machine->config->snapshot_save);
+
+	if (error)
+		fprintf(stderr, "nestbox: -snapshot-save %s\n", error);
+	free(error);
+	return !error;
 }
 
 static int
@@ -646,6 +667,8 @@ report(struct machine *machine)
 	}
 	if (machine->config->hash)
 		print_hash(machine);
+	if (machine->config->snapshot_save && !save_at_end(machine))
+		machine->status = EXIT_BAD;
 	if (!out)
 		return machine->status;
 	machine_write_stats(machine, out);
@@ -660,14 +683,19 @@ machine_run(struct machine *machine)
 {
 	u64 now = events_now(machine->events);
 
+	machine->start = now;
+	machine->start_instructions = cpus_icount(machine->cpus);
 	watch_signals(machine->config->timeout);
 	machine->host_start = host_nanoseconds();
-	event_arm(machine->events, &machine->poll, now);
+	/* A loaded machine goes on with its own rhythm. */
+	if (!event_armed(&machine->poll))
+		event_arm(machine->events, &machine->poll, now);
 	if (machine->config->stop_after)
 		event_arm(machine->events, &machine->limit, now);
-	machine->hash_next = machine->config->hash_every;
-	if (machine->config->hash_every)
+	if (machine->config->hash_every) {
+		machine->hash_next = (machine->start_instructions / machine->config->hash_every + 1) * machine->config->hash_every;
 		event_arm(machine->events, &machine->hash, now);
+	}
 	if (machine->config->debug)
 		debugger_shell(machine->debugger);
 	else if (machine->config->gdb)
@@ -685,6 +713,64 @@ visit(void *opaque, struct state *s)
 	machine_state(opaque, s);
 }
 
+/* Options that decide what state there is, as text: the same when saving and loading. */
+static char *
+describe(const struct machine *machine)
+{
+	const struct config *config = machine->config;
+	char *text = error_string("-m %lluM -smp %u -cpu %s -clock %llu%s%s%s", (unsigned long long)config->memory >> 20,
+				  config->cpus, config->cpu, (unsigned long long)config->clock_hz,
+				  config->kernel ? " -kernel" : "", config->testdev ? " -device pc-testdev" : "",
+				  config->vga ? " -vga std" : "");
+	char *longer;
+
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		if (machine->serial[i]) {
+			longer = error_string("%s serial%u", text, i);
+			free(text);
+			text = longer;
+		}
+	for (unsigned i = 0; i < config->netdevs; i++) {
+		longer = error_string("%s -netdev %s", text, net_kind(machine->backend[i]));
+		free(text);
+		text = longer;
+	}
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (config->drive[i].file) {
+			longer = error_string("%s %s%u", text, config->drive[i].cdrom ? "cdrom" : "disk", i);
+			free(text);
+			text = longer;
+		}
+	for (unsigned i = 0; i < config->nics; i++) {
+		longer = error_string("%s e1000(netdev %d, addr %d)", text, config->nic[i].netdev, config->nic[i].slot);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+/* Refuses a snapshot of another configuration, and names both. */
+static void
+configuration_state(struct machine *machine, struct state *s)
+{
+	char *own = describe(machine);
+	char found[1024] = "";
+	u32 size = (u32)MIN(strlen(own), sizeof(found) - 1);
+
+	memcpy(found, own, size);
+	STATE(s, size);
+	size = MIN(size, (u32)sizeof(found) - 1);
+	state_bytes(s, found, size);
+	found[size] = 0;
+	if (state_mode(s) == STATE_LOAD && strncmp(found, own, sizeof(found) - 1) != 0 && !state_failed(s)) {
+		char *reason = error_string("saved with other options: %s; these are: %s", found, own);
+
+		state_fail(s, reason);
+		free(reason);
+	}
+	free(own);
+}
+
 void
 machine_state(struct machine *machine, struct state *s)
 {
@@ -692,6 +778,11 @@ machine_state(struct machine *machine, struct state *s)
 
 	state_section(s, "machine", 1);
 	STATE(s, now);
+	if (state_mode(s) != STATE_HASH) {
+		configuration_state(machine, s);
+		/* Not seen by the guest, but when host input comes decides how the run goes on. */
+		state_event(s, machine->events, &machine->poll);
+	}
 	memory_state(machine->memory, s);
 	cpus_state(machine->cpus, s);
 	pc_state(machine->pc, s);
@@ -703,4 +794,28 @@ u64
 machine_hash(struct machine *machine)
 {
 	return state_hash(visit, machine);
+}
+
+/* What a snapshot would have to hold, but cannot yet. NULL, or the reason (heap). */
+static char *
+cannot_save(const struct machine *machine, const char *path)
+{
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (machine->config->drive[i].file && !machine->config->drive[i].cdrom)
+			return error_string("%s: not saved, what disks hold cannot be saved yet", path);
+	return NULL;
+}
+
+char *
+machine_save(struct machine *machine, const char *path)
+{
+	char *error = cannot_save(machine, path);
+
+	return error ? error : snapshot_save(path, visit, machine);
+}
+
+char *
+machine_load(struct machine *machine, const char *path)
+{
+	return snapshot_load(path, visit, machine);
 }

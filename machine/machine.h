@@ -60,9 +60,11 @@ struct machine {
 	/* Why cpus_run() was left. */
 	bool reset_wanted, wake_wanted, firmware_wanted, resetting;
 	bool ended;
+	bool off; /* powered off or shut down: nothing to go on with */
 	int status;
 	bool expect_met;
 	u64 host_start; /* host nanoseconds, for -realtime and -stats */
+	u64 start, start_instructions; /* virtual time and instructions then: not 0 after -snapshot-load */
 	FILE *stats;
 };
 
@@ -83,6 +85,9 @@ bool reset_vector_jump(struct machine *machine);
 /* The whole machine: RAM, processors, devices, back ends. */
 void machine_state(struct machine *machine, struct state *s);
 u64 machine_hash(struct machine *machine);
+/* Snapshot files. Return NULL, or what is wrong (heap); after a failed load the machine can only be freed. */
+char *machine_save(struct machine *machine, const char *path);
+char *machine_load(struct machine *machine, const char *path);
 
 /*
  * boot_state.c: processor 0 as the boot protocol wants it, all processors as firmware leaves them. After cpus_reset().

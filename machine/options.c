@@ -640,6 +640,20 @@ apply_hash(struct parse *p, const char *value)
 	return parse_count(value, &p->config->hash_every) ? NULL : error_string("-hash: '%s' is no number", value);
 }
 
+static char *
+apply_snapshot_save(struct parse *p, const char *value)
+{
+	p->config->snapshot_save = copy(p->config, value);
+	return NULL;
+}
+
+static char *
+apply_snapshot_load(struct parse *p, const char *value)
+{
+	p->config->snapshot_load = copy(p->config, value);
+	return NULL;
+}
+
 /* ---- Debugger ---- */
 
 static char *
@@ -782,6 +796,9 @@ static const struct option option[] = {
 	{"stats", "FILE", REPORTS, "counters as JSON at the end; - is standard output", apply_stats},
 	{"screendump", "FILE", REPORTS, "the screen at the end: FILE.png a picture, FILE.txt its characters", apply_screendump},
 	{"hash", "N", REPORTS, "state hash every N instructions and at the end; 0: at the end only", apply_hash},
+	{"snapshot-save", "FILE", REPORTS, "save the whole machine at the end of the run, as with -stop-after",
+	 apply_snapshot_save},
+	{"snapshot-load", "FILE", REPORTS, "go on from a saved machine; other options as when it was saved", apply_snapshot_load},
 	{"log", "SPEC", REPORTS, "error, warn, info or debug, for all or for one part: warn,e1000=debug", apply_log},
 
 	{"debug", NULL, DEBUGGER, "the debugger's shell (help lists its commands); stdio serial ports only print", apply_debug},
@@ -806,8 +823,6 @@ static const struct option option[] = {
 	{"script", "FILE", LATER, NULL, NULL},
 	{"record", "FILE", LATER, NULL, NULL},
 	{"replay", "FILE", LATER, NULL, NULL},
-	{"snapshot-save", "FILE", LATER, NULL, NULL},
-	{"snapshot-load", "FILE", LATER, NULL, NULL},
 };
 
 static char *

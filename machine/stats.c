@@ -107,7 +107,7 @@ machine_write_stats(struct machine *machine, FILE *out)
 	fprintf(out, "  \"instructions\": %" PRIu64 ",\n  \"cycles\": %" PRIu64 ",\n", instructions, now);
 	fprintf(out, "  \"guest_seconds\": %.9f,\n", (double)now / (double)events_hz(machine->events));
 	fprintf(out, "  \"host_seconds\": %.3f,\n  \"host_cpu_seconds\": %.3f,\n", seconds, cpu_seconds);
-	fprintf(out, "  \"mips\": %.1f,\n", cpu_seconds > 0 ? (double)instructions / cpu_seconds / 1e6 : 0);
+	fprintf(out, "  \"mips\": %.1f,\n", cpu_seconds > 0 ? (double)(instructions - machine->start_instructions) / cpu_seconds / 1e6 : 0);
 	fprintf(out, "  \"dma_dropped\": %" PRIu64 ",\n", machine->memory->dma_dropped);
 	for (unsigned i = 0; i < cpus->count; i++) {
 		const struct vmx_stats *stats = cpus->cpu[i]->vmx ? vmx_get_stats(cpus->cpu[i]) : NULL;

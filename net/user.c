@@ -15,7 +15,12 @@
  *   - DNS, NAT, ICMP to others than the gateway, and hostfwd= are host sockets: the real world. restrict=on keeps the
  *     guest from all but hostfwd=.
  * IP identifiers, TCP initial sequence numbers and DHCP leases count from fixed values.
- * Not modelled: smb=, guestfwd=. Saved state has DHCP leases and frames on the way, not TFTP transfers and connections.
+ * Not modelled: smb=, guestfwd=.
+ *
+ * libslirp can save only part of its state: not ARP entries, TFTP transfers and fragments. But while no host socket is
+ * in play, all of it follows from what the guest sent and when; so that history is what a snapshot has, and loading
+ * repeats it in a new instance. Once host sockets are in play, a snapshot has what libslirp can save, with a warning:
+ * connections end.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -43,6 +48,11 @@ LOG_CATEGORY("user");
 #define IDLE_TIMEOUT_MS 1000u /* what slirp_pollfds_fill() says when nothing is pending */
 #define ROUTER_INTERVAL_MS 400000
 #define SLIRP_STATE_MAX 65536u
+#define HISTORY_MAX (64u << 20)
+#define STRINGS 8
+/* In place of a frame's size in the history. */
+#define HISTORY_TICK 0u
+#define HISTORY_TIMER UINT32_MAX
 
 /* A frame on the way to the card. */
 struct frame {
@@ -52,6 +62,8 @@ struct frame {
 	u8 data[];
 };
 
+struct timer;
+
 struct user {
 	struct net_backend *backend;
 	Slirp *slirp;
@@ -60,8 +72,20 @@ struct user {
 	u32 queued;
 	u64 last_due;
 	struct event deliver, tick;
+	struct timer *router;
 	struct pollfd *fds;
 	unsigned fd_count, fd_room;
+
+	SlirpConfig config;
+	char *string[STRINGS + NET_OPTIONS]; /* what `config` points to */
+	unsigned strings;
+	const char *search[NET_OPTIONS + 1];
+	/* What libslirp was told: {u64 time, u32 size, bytes}... `outside`: host sockets were in play, and there is none. */
+	u8 *history;
+	u64 history_size, history_room;
+	bool outside;
+	bool replaying;
+	u64 replay_time;
 };
 
 /* libslirp's only timer, for router advertisements. */
@@ -75,13 +99,51 @@ struct timer {
 static u64
 now_of(struct user *u)
 {
-	return events_now(u->backend->events);
+	return u->replaying ? u->replay_time : events_now(u->backend->events);
 }
 
 static u64
 from_ns(struct user *u, u64 ns)
 {
 	return events_from_ns(u->backend->events, ns);
+}
+
+/* What a new instance of libslirp must be told to come to the same state. */
+
+static void
+forget_history(struct user *u)
+{
+	u->outside = true;
+	free(u->history);
+	u->history = NULL;
+	u->history_size = u->history_room = 0;
+}
+
+static void
+remember(struct user *u, u32 kind, const void *frame, size_t size)
+{
+	u64 now = now_of(u), needed = sizeof(now) + sizeof(kind) + size;
+	u8 *to;
+
+	if (u->outside || u->replaying)
+		return;
+	if (u->history_room - u->history_size < needed) {
+		u64 room = MAX(u->history_room * 2, 65536u);
+		u8 *grown = room <= HISTORY_MAX ? realloc(u->history, room) : NULL;
+
+		if (!grown) {
+			forget_history(u);
+			return;
+		}
+		u->history = grown;
+		u->history_room = room;
+	}
+	to = u->history + u->history_size;
+	memcpy(to, &now, sizeof(now));
+	memcpy(to + sizeof(now), &kind, sizeof(kind));
+	if (size)
+		memcpy(to + sizeof(now) + sizeof(kind), frame, size);
+	u->history_size += needed;
 }
 
 /* To the card */
@@ -121,6 +183,8 @@ send_packet(const void *data, size_t size, void *opaque)
 	u64 due = MAX(now_of(u) + from_ns(u, LATENCY_NS),
 		      u->last_due + from_ns(u, (size + FRAME_OVERHEAD) * NS_PER_BYTE));
 
+	if (u->replaying)
+		return (ssize_t)size; /* the queue is loaded by itself */
 	if (u->queued == QUEUE_LIMIT || size > PACKET_MAX) {
 		net_dropped(u->backend);
 		return (ssize_t)size;
@@ -190,6 +254,8 @@ arm_tick(struct user *u)
 	u32 timeout = UINT32_MAX;
 
 	slirp_pollfds_fill(u->slirp, &timeout, add_no_fd, u);
+	if (u->replaying)
+		return;
 	if (timeout < IDLE_TIMEOUT_MS)
 		event_arm(u->backend->events, &u->tick, now_of(u) + from_ns(u, (u64)MAX(timeout, 1u) * NS_PER_MS));
 	else
@@ -200,6 +266,7 @@ static void
 tick(void *opaque, u64 now)
 {
 	(void)now;
+	remember(opaque, HISTORY_TICK, NULL, 0);
 	run_timers(opaque);
 	arm_tick(opaque);
 }
@@ -209,6 +276,8 @@ user_transmit(struct net_backend *b, const u8 *frame, size_t size)
 {
 	struct user *u = b->host;
 
+	if (size)
+		remember(u, (u32)size, frame, size);
 	run_timers(u);
 	slirp_input(u->slirp, frame, (int)size);
 	arm_tick(u);
@@ -273,6 +342,7 @@ user_poll(void *opaque, u64 now)
 	slirp_pollfds_fill(u->slirp, &timeout, add_fd, u);
 	if (u->fd_count == 0)
 		return; /* nothing of the real world: everything happens in user_transmit() and tick() */
+	forget_history(u);
 	ready = poll(u->fds, u->fd_count, 0);
 	slirp_pollfds_poll(u->slirp, ready < 0, fd_events, u);
 	arm_tick(u);
@@ -301,6 +371,7 @@ timer_fire(void *opaque, u64 now)
 	struct timer *timer = opaque;
 
 	(void)now;
+	remember(timer->user, HISTORY_TIMER, NULL, 0);
 	timer->callback(timer->opaque);
 }
 
@@ -314,6 +385,7 @@ timer_new(SlirpTimerCb callback, void *callback_opaque, void *opaque)
 	timer->user = opaque;
 	timer->callback = callback;
 	timer->opaque = callback_opaque;
+	timer->user->router = timer;
 	event_init(&timer->event, "slirp timer", EVENT_DEVICE, timer_fire, timer);
 	return timer;
 }
@@ -324,6 +396,7 @@ timer_free(void *opaque, void *user)
 	struct timer *timer = opaque;
 
 	(void)user;
+	timer->user->router = NULL;
 	event_disarm(timer->user->backend->events, &timer->event);
 	free(timer);
 }
@@ -418,6 +491,145 @@ slirp_part_state(struct user *u, struct state *s)
 	free(buffer.data);
 }
 
+static bool
+start_slirp(struct user *u)
+{
+	u->slirp = slirp_new(&u->config, &callbacks, u);
+	if (u->slirp)
+		run_timers(u); /* `curtime` is the library's, not the instance's */
+	return u->slirp;
+}
+
+/*
+ * libslirp leaves the files of TFTP transfers open when it ends; so each that was begun is ended by the client's error
+ * message, which is its request with another operation.
+ */
+static void
+end_transfer(struct user *u, const u8 *frame, u32 size)
+{
+	u8 error[PACKET_MAX];
+	u32 udp;
+
+	if (size < 14 + 20 + 8 + 2 || size > sizeof(error) || frame[12] != 8 || frame[13] != 0 || frame[23] != 17)
+		return;
+	udp = 14 + (frame[14] & 15) * 4;
+	if (udp + 10 > size || frame[udp + 2] != 0 || frame[udp + 3] != 69 || frame[udp + 8] != 0 || frame[udp + 9] != 1)
+		return;
+	memcpy(error, frame, size);
+	error[udp + 6] = error[udp + 7] = 0; /* no checksum */
+	error[udp + 9] = 5;
+	slirp_input(u->slirp, error, (int)size);
+}
+
+static void
+stop_slirp(struct user *u)
+{
+	bool replaying = u->replaying;
+	u32 kind;
+
+	if (!u->slirp)
+		return;
+	u->replaying = true; /* what it answers goes nowhere */
+	for (u64 at = 0; at + 12 <= u->history_size; at += 12 + (kind == HISTORY_TIMER ? 0 : kind)) {
+		memcpy(&kind, u->history + at + 8, sizeof(kind));
+		if (kind != HISTORY_TIMER)
+			end_transfer(u, u->history + at + 12, kind);
+	}
+	slirp_cleanup(u->slirp);
+	u->slirp = NULL;
+	u->replaying = replaying;
+}
+
+/* Returns false when the history cannot be one. */
+static bool
+repeat(struct user *u, const u8 *data, u64 size)
+{
+	while (size) {
+		u64 time;
+		u32 kind, length;
+
+		if (size < sizeof(time) + sizeof(kind))
+			return false;
+		memcpy(&time, data, sizeof(time));
+		memcpy(&kind, data + sizeof(time), sizeof(kind));
+		data += sizeof(time) + sizeof(kind);
+		size -= sizeof(time) + sizeof(kind);
+		length = kind == HISTORY_TIMER ? 0 : kind;
+		if (length > size || length > PACKET_MAX || time < u->replay_time)
+			return false;
+		u->replay_time = time;
+		if (kind == HISTORY_TIMER) {
+			if (u->router)
+				u->router->callback(u->router->opaque);
+		} else {
+			run_timers(u);
+			if (length)
+				slirp_input(u->slirp, data, (int)length);
+			arm_tick(u);
+		}
+		data += length;
+		size -= length;
+	}
+	return true;
+}
+
+static void
+load_history(struct user *u, struct state *s, u64 size)
+{
+	bool good;
+
+	/* Also when nothing comes of it: the machine is thrown away then. */
+	stop_slirp(u);
+	if (!start_slirp(u))
+		stop_host_error("libslirp cannot be started again");
+	free(u->history);
+	u->history_size = 0;
+	u->history_room = size;
+	u->history = size ? malloc(size) : NULL;
+	if (size && !u->history)
+		stop_host_error("out of memory");
+	state_bytes(s, u->history, size);
+	if (state_failed(s))
+		return;
+	u->history_size = size;
+	u->replaying = true;
+	u->replay_time = 0;
+	good = repeat(u, u->history, size);
+	u->replaying = false;
+	if (!good)
+		u->history_size = 0;
+	if (!good)
+		state_fail(s, "user network: a history that cannot be");
+}
+
+/* What a snapshot has of libslirp. */
+static void
+slirp_state(struct user *u, struct state *s)
+{
+	u64 size = u->history_size;
+	bool outside = u->outside;
+
+	state_bool(s, &outside);
+	if (state_mode(s) == STATE_SAVE && outside)
+		log_warn("%s: connections to the outside are not saved, and end when the snapshot is loaded", net_id(u->backend));
+	if (outside) {
+		if (!u->outside)
+			forget_history(u);
+		slirp_part_state(u, s);
+		return;
+	}
+	STATE(s, size);
+	if (state_mode(s) == STATE_SAVE) {
+		state_bytes(s, u->history, size);
+		return;
+	}
+	if (size > HISTORY_MAX || u->outside) {
+		state_fail(s, u->outside ? "user network: has connections to the outside" : "user network: too long a history");
+		return;
+	}
+	load_history(u, s, size);
+}
+
 static void
 user_state(struct net_backend *b, struct state *s)
 {
@@ -454,7 +666,10 @@ user_state(struct net_backend *b, struct state *s)
 	STATE(s, u->last_due);
 	state_event(s, b->events, &u->deliver);
 	state_event(s, b->events, &u->tick);
-	slirp_part_state(u, s);
+	if (state_mode(s) == STATE_HASH)
+		slirp_part_state(u, s);
+	else
+		slirp_state(u, s);
 }
 
 /* Options */
@@ -581,21 +796,32 @@ user_free(struct net_backend *b)
 {
 	struct user *u = b->host;
 
-	if (u->slirp)
-		slirp_cleanup(u->slirp);
+	stop_slirp(u);
 	event_disarm(b->events, &u->deliver);
 	event_disarm(b->events, &u->tick);
 	while (u->head)
 		remove_head(u);
 	free(u->fds);
+	free(u->history);
+	for (unsigned i = 0; i < u->strings; i++)
+		free(u->string[i]);
 	free(u);
+}
+
+/* The options' text is gone when a loaded machine needs it again. */
+static const char *
+keep(struct user *u, const char *text)
+{
+	if (!text)
+		return NULL;
+	return u->string[u->strings++] = error_string("%s", text);
 }
 
 static char *
 start(struct user *u, struct net_options *options)
 {
 	SlirpConfig config = {.version = 4, .in_enabled = true};
-	const char *search[NET_OPTIONS + 1] = {NULL}, *forward;
+	const char *forward;
 	bool restricted = false;
 	char *error;
 
@@ -611,18 +837,20 @@ start(struct user *u, struct net_options *options)
 	if (error)
 		return error;
 	config.restricted = restricted;
-	config.vhostname = net_option(options, "hostname");
-	config.vdomainname = net_option(options, "domainname");
-	for (unsigned i = 0; (search[i] = net_option(options, "dnssearch")); i++)
-		config.vdnssearch = search;
+	config.tftp_path = keep(u, config.tftp_path);
+	config.bootfile = keep(u, config.bootfile);
+	config.tftp_server_name = keep(u, config.tftp_server_name);
+	config.vhostname = keep(u, net_option(options, "hostname"));
+	config.vdomainname = keep(u, net_option(options, "domainname"));
+	for (unsigned i = 0; (u->search[i] = keep(u, net_option(options, "dnssearch"))); i++)
+		config.vdnssearch = u->search;
 	inet_pton(AF_INET6, "fec0::", &config.vprefix_addr6);
 	config.vprefix_len = 64;
 	inet_pton(AF_INET6, "fec0::2", &config.vhost6);
 	inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
-	u->slirp = slirp_new(&config, &callbacks, u);
-	if (!u->slirp)
+	u->config = config;
+	if (!start_slirp(u))
 		return error_string("user: libslirp %s refuses the configuration", slirp_version_string());
-	run_timers(u); /* `curtime` is the library's, not the instance's */
 	while ((forward = net_option(options, "hostfwd"))) {
 		error = add_forward(u, forward, config.vdhcp_start);
 		if (error)

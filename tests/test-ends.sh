@@ -77,6 +77,18 @@ fine equal_runs_have_equal_hashes cmp -s "$work/first" "$work/second"
 run a_run_with_other_stops 3 $machine -append l -stop-after 90k -hash 45k
 fine the_hash_does_not_depend_on_the_stops sh -c '[ "$(sed -n 3p "$0/first")" = "$(grep hash "$0/err" | tail -n 1)" ]' "$work"
 
+run a_machine_is_saved_where_asked 3 $machine -append l -stop-after 45k -snapshot-save "$work/snapshot"
+run a_loaded_machine_goes_on 3 $machine -append l -snapshot-load "$work/snapshot" -stop-after 100k -hash 30k
+grep hash "$work/err" >"$work/second"
+fine a_loaded_machine_goes_on_identically sh -c 'tail -n 3 "$0/first" | cmp -s - "$0/second"' "$work"
+fine nothing_is_printed_twice test ! -s "$work/out"
+refused a_snapshot_of_another_size "saved with other options" -m 17 -nodefaults -serial stdio -kernel "$kernel" \
+	-snapshot-load "$work/snapshot"
+head -c 1000 "$work/snapshot" >"$work/cut"
+refused a_cut_snapshot "$work/cut: ends" $machine -snapshot-load "$work/cut"
+run a_machine_that_is_off_is_not_saved 1 $machine -append a -snapshot-save "$work/off"
+fine nothing_is_left_of_a_machine_that_is_off test ! -e "$work/off"
+
 run stats_are_json_on_standard_output 3 -m 16 -nodefaults -kernel "$kernel" -append l -stop-after 10k -stats -
 fine stats_count_instructions grep -q '"instructions": 10000,' "$work/out"
 
