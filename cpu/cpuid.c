@@ -2,9 +2,7 @@
  * CPU models and CPUID. SDM 2, "CPUID - CPU Identification".
  *
  * A model is its predecessor plus what it added, so the list below reads as history. Models are server parts of the
- * names that QEMU uses, less
- * what is not modelled: AVX-512, TSX, MPX, performance counters (leaf 0Ah says version 0), power and thermal
- * management, processor trace.
+ * names that QEMU uses, less what is not modelled: AVX-512, TSX, MPX, power and thermal management, processor trace.
  * No model sets the hypervisor bit: there is nothing to tell the guest that it does not run on such a processor.
  *
  * Topology: one package, one thread per core. The TSC runs at the crystal's rate (leaf 15h: ratio 1), which is also the
@@ -17,6 +15,7 @@
 #include <string.h>
 
 #include "base/stop.h"
+#include "cpu/pmu.h"
 #include "cpu/vcpu.h"
 #include "vmx/intercept.h"
 
@@ -118,7 +117,7 @@ static const struct {
 	{F(F16C), F(AVX)}, {F(VAES), F(AVX)}, {F(VPCLMULQDQ), F(AVX)}, {F(PKU), F(XSAVE)}, {F(X2APIC), F(APIC)},
 	{F(TSC_DEADLINE), F(APIC)}, {F(LA57), F(LM)}, {F(SYSCALL), F(LM)}, {F(PCID), F(LM)}, {F(FSGSBASE), F(LM)},
 	{F(PDPE1GB), F(LM)}, {F(BHI_CTRL), F(SPEC_CTRL)}, {F(STIBP), F(SPEC_CTRL)}, {F(SSBD), F(SPEC_CTRL)},
-	{F(IBRS_ALL), F(SPEC_CTRL)},
+	{F(IBRS_ALL), F(SPEC_CTRL)}, {F(PDCM), F(PMU)},
 };
 
 static u8
@@ -549,6 +548,10 @@ cpuid_query(struct vcpu *cpu, u32 leaf, u32 subleaf, u32 regs[4])
 			if (cpu->cr4 & CR4_PKE)
 				regs[ECX] |= 1u << 4; /* OSPKE */
 		}
+		break;
+	case 0xa:
+		if (cpu_has(cpu, FEATURE_PMU))
+			pmu_cpuid(regs);
 		break;
 	case 0xb: leaf_topology(cpu, count, subleaf, regs); break;
 	case 0xd: leaf_xsave(cpu, subleaf, regs); break;

@@ -8,7 +8,7 @@
  * Version 14h, 6 LVT entries. Choices where the manual leaves room: the xAPIC id can be written; lowest-priority
  * messages go to the processor
  * with the lowest PPR, and of several to the first; a delivery is complete at once (delivery status always 0).
- * Not modelled: CMCI, thermal and performance-counter interrupts (their LVT entries are stored), remote read,
+ * Not modelled: CMCI, thermal interrupts (the LVT entry is stored), remote read,
  * suppression of EOI broadcasts.
  */
 #include "cpu/lapic.h"
@@ -264,6 +264,16 @@ local_interrupt(struct lapic *apic, unsigned entry)
 	case APIC_INIT: cpu_request(apic->cpu, PEND_INIT); break;
 	default: break; /* ExtINT is looked at by its level */
 	}
+}
+
+void
+lapic_counter_overflow(struct vcpu *cpu)
+{
+	struct lapic *apic = cpu->lapic;
+	if (!lapic_enabled(cpu))
+		return;
+	local_interrupt(apic, LVT_COUNTER);
+	apic->lvt[LVT_COUNTER] |= LVT_MASKED;
 }
 
 void

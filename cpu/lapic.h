@@ -49,6 +49,8 @@ void lapic_set_cr8(struct vcpu *cpu, u8 value);
 u64 lapic_get_deadline(struct vcpu *cpu);
 void lapic_set_deadline(struct vcpu *cpu, u64 tsc);
 void lapic_tsc_changed(struct vcpu *cpu);
+/* A performance counter overflowed: LVT entry 340h, which masks itself. */
+void lapic_counter_overflow(struct vcpu *cpu);
 /* LINT0 level from the PIC. */
 void lapic_set_lint0(struct vcpu *cpu, int level);
 u32 lapic_id(struct vcpu *cpu);

@@ -24,6 +24,7 @@
 #include "cpu/lapic.h"
 #include "cpu/monitor.h"
 #include "cpu/msr.h"
+#include "cpu/pmu.h"
 #include "cpu/smm.h"
 #include "cpu/tlb.h"
 #include "cpu/vcpu.h"
@@ -107,7 +108,9 @@ cpu_mode_changed(struct vcpu *cpu)
 	cpu->mode = mode_of(cpu);
 	if (breakpoints_of_kind(cpu, 0xa))
 		cpu->mode |= MODE_CHECKED;
-	cpu->step = cpu->rflags & (FLAG_TF | FLAG_RF) || breakpoints_of_kind(cpu, 1) || (cpu->nonroot && vmx_steps(cpu)) ||
+	if (unlikely(cpu->pmu_active))
+		pmu_mode_changed(cpu);
+	cpu->step = cpu->pmu_steps || cpu->rflags & (FLAG_TF | FLAG_RF) || breakpoints_of_kind(cpu, 1) || (cpu->nonroot && vmx_steps(cpu)) ||
 		    (cpu->hooks && cpu->hooks->stepping);
 	cpu->link = NULL;
 	tlb_select(cpu);
@@ -302,6 +305,8 @@ run_one(struct vcpu *cpu)
 	run(cpu, i);
 	if (cpu->shadow & SHADOW_ENDS)
 		cpu->shadow = 0;
+	if (unlikely(cpu->pmu_steps))
+		pmu_retired(cpu, i);
 	if (flags & FLAG_TF && !insn_is_software_interrupt(i)) {
 		cpu->pending_db |= DR6_BS;
 		cpu->pending |= PEND_DB;
@@ -347,6 +352,8 @@ after_door(struct vcpu *cpu, int what)
 {
 	cpu->link = NULL;
 	cpu->shadow &= (u8)~SHADOW_ENDS;
+	if (unlikely(cpu->pmu_waits))
+		pmu_woken(cpu);
 	if (what == 1) {
 		if (cpu->event.vector < 32)
 			cpu->stats.exceptions[cpu->event.vector]++;
@@ -384,6 +391,8 @@ run_until(struct vcpu *cpu, u64 end)
 		if (unlikely(cpu->exit_request | cpu->pending)) {
 			u64 rip = cpu->rip;
 			boundary(cpu);
+			if (unlikely(cpu->pmu_waits))
+				pmu_woken(cpu);
 			if (cpu->rip != rip)
 				cpu->link = NULL;
 			if (cpu->left <= 0 || cpu->cpus->stop)
@@ -523,6 +532,7 @@ cpus_new(unsigned count, const struct cpu_model *model, struct memory *memory, s
 		cpu->two_gib = BIT(31);
 		cpu->seed = seed + n * 0x9e3779b97f4a7c15ull;
 		cpu->lapic = lapic_new(cpu);
+		cpu->pmu = model->has[FEATURE_PMU] ? pmu_new(cpu) : NULL;
 		cpu->vmx = model->has[FEATURE_VMX] ? vmx_new(cpu) : NULL;
 	}
 	memory->code_written = block_code_written;
@@ -542,6 +552,7 @@ cpus_free(struct cpus *cpus)
 	for (unsigned n = 0; n < cpus->count; n++) {
 		struct vcpu *cpu = cpus->cpu[n];
 		lapic_free(cpu->lapic);
+		pmu_free(cpu->pmu);
 		if (cpu->vmx)
 			vmx_free(cpu->vmx);
 		tlb_free(cpu->contexts);
@@ -593,6 +604,8 @@ reset_one(struct vcpu *cpu, bool init)
 	reset_registers(cpu, init);
 	msr_reset(cpu, init);
 	lapic_reset(cpu, init);
+	if (!init && cpu->pmu)
+		pmu_reset(cpu);
 	if (!init && cpu->vmx)
 		vmx_reset(cpu);
 	cpu->nonroot = false;

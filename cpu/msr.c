@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cpu/cpuid.h"
 #include "cpu/lapic.h"
+#include "cpu/pmu.h"
 #include "cpu/tlb.h"
 #include "vmx/intercept.h"
 
@@ -437,6 +438,8 @@ msr_peek(struct vcpu *cpu, u32 address, u64 *value)
 		return lapic_msr_read(cpu, address, value);
 	if (vmx_range(address))
 		return vmx_capability_read(cpu, address, value);
+	if (pmu_owns(address))
+		return pmu_msr_read(cpu, address, value);
 	enum row_index index;
 	const struct msr_row *row = find(address, &index);
 	if (!row || !cpu_has(cpu, row->feature))
@@ -462,6 +465,8 @@ msr_write(struct vcpu *cpu, u32 address, u64 value)
 {
 	if (x2apic_range(address))
 		return lapic_msr_write(cpu, address, value);
+	if (pmu_owns(address))
+		return pmu_msr_write(cpu, address, value);
 	enum row_index index;
 	const struct msr_row *row = find(address, &index);
 	if (!row) {

@@ -15,6 +15,7 @@
 #include "cpu/lapic.h"
 #include "cpu/monitor.h"
 #include "cpu/msr.h"
+#include "cpu/pmu.h"
 #include "cpu/paging.h"
 #include "cpu/segment.h"
 #include "cpu/tlb.h"
@@ -571,15 +572,19 @@ op_rdpid(struct vcpu *cpu, const struct insn *in)
 	reg_set(cpu, in->rs, native_size(cpu), (u32)cpu->msr.tsc_aux);
 }
 
-/* No performance counter exists, so every counter number is wrong. */
 void
 op_rdpmc(struct vcpu *cpu, const struct insn *in)
 {
+	u64 value;
+
 	(void)in;
 	if (!(cpu->cr4 & CR4_PCE) && cpu->cpl)
 		raise_gp(cpu, 0);
 	intercept(cpu, VMX_INSN_RDPMC);
-	raise_gp(cpu, 0);
+	if (!pmu_read(cpu, (u32)cpu->r[RCX], &value))
+		raise_gp(cpu, 0);
+	cpu->r[RAX] = (u32)value;
+	cpu->r[RDX] = value >> 32;
 }
 
 /* splitmix64 over the state that -seed started: the same numbers in every run. */

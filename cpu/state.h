@@ -16,6 +16,7 @@ struct vcpu;
 struct insn;
 struct cpus;
 struct lapic;
+struct pmu;
 struct vmx;
 struct memory;
 struct ports;
@@ -229,6 +230,7 @@ struct vcpu {
 	u32 pending;
 	u8 activity; /* enum activity */
 	bool step; /* single instruction at a time: TF, breakpoints, MTF */
+	bool pmu_active, pmu_steps, pmu_waits; /* counters run; one counts branches; an overflow is due after sleep (pmu.c) */
 	u64 rsp_at_start; /* scratch for instructions that restore RSP on a fault */
 	u64 tmp;
 
@@ -282,6 +284,7 @@ struct vcpu {
 
 	/* --- relations --- */
 	struct lapic *lapic;
+	struct pmu *pmu; /* NULL when the model has none */
 	struct vmx *vmx; /* NULL when the model has no VMX */
 	struct memory *memory;
 	struct ports *ports;
@@ -296,7 +299,7 @@ struct vcpu {
 	int intr_line; /* level of the PIC's INTR into LINT0 (boot processor) */
 
 	struct {
-		u64 decoded, blocks, tlb_fills, tlb_flushes, slow, exceptions[32], interrupts, halts;
+		u64 decoded, blocks, tlb_fills, tlb_flushes, slow, walks[3] /* load, store, fetch */, exceptions[32], interrupts, halts;
 	} stats;
 	struct hooks *hooks; /* cpu/hooks.h; NULL when nobody listens */
 };

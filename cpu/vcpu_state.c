@@ -3,6 +3,7 @@
 #include "cpu/block.h"
 #include "cpu/flags.h"
 #include "cpu/lapic.h"
+#include "cpu/pmu.h"
 #include "cpu/tlb.h"
 #include "cpu/vcpu.h"
 #include "vmx/intercept.h"
@@ -105,6 +106,8 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 		STATE(s, cpu->stats.halts);
 	}
 	lapic_state(cpu->lapic, s);
+	if (cpu->pmu)
+		pmu_state(cpu, s);
 	if (cpu->vmx)
 		vmx_state(cpu->vmx, s);
 	if (state_mode(s) == STATE_LOAD) {

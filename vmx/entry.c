@@ -183,7 +183,7 @@ load_guest(struct vcpu *cpu, const struct vmcs *v)
 	}
 	if (ENTRY_ON(vmx, LOAD_PAT))
 		cpu->msr.pat = v->guest_pat;
-	if (ENTRY_ON(vmx, LOAD_PERF_GLOBAL_CTRL) && v->guest_perf_global_ctrl)
+	if (ENTRY_ON(vmx, LOAD_PERF_GLOBAL_CTRL) && cpu->pmu)
 		msr_write(cpu, IA32_PERF_GLOBAL_CTRL, v->guest_perf_global_ctrl);
 	cpu->msr.sysenter_cs = v->guest_sysenter_cs;
 	cpu->msr.sysenter_esp = v->guest_sysenter_esp;

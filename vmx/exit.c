@@ -238,7 +238,7 @@ load_host(struct vcpu *cpu)
 		cpu->efer = v->host_efer;
 	if (EXIT_ON(vmx, LOAD_PAT))
 		cpu->msr.pat = v->host_pat;
-	if (EXIT_ON(vmx, LOAD_PERF_GLOBAL_CTRL) && v->host_perf_global_ctrl)
+	if (EXIT_ON(vmx, LOAD_PERF_GLOBAL_CTRL) && cpu->pmu)
 		msr_write(cpu, IA32_PERF_GLOBAL_CTRL, v->host_perf_global_ctrl);
 	load_host_segments(cpu, v, host64);
 	cpu->r[RSP] = v->host_rsp;
