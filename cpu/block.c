@@ -212,10 +212,15 @@ ends_block(const struct insn *in)
 }
 
 /*
- * Decodes from s->linear into `b`, at most `limit` instructions; `fast`: choose fast forms, fuse, and expect the block to be kept. Sets n, bytes.
+ * Decodes from s->linear into `b`, at most `limit` instructions. Sets n, bytes.
+ *
+ * KEPT: fast forms, fused, to stay in the cache. EXACT: fast forms; what runs may end earlier by a branch that goes on elsewhere within the budget.
+ * ALONE: complete forms, which never go on by themselves.
  */
+enum purpose { KEPT, EXACT, ALONE };
+
 static void
-build(struct source *s, struct block *b, unsigned limit, bool fast)
+build(struct source *s, struct block *b, unsigned limit, enum purpose purpose)
 {
 	struct vcpu *cpu = s->cpu;
 	u32 mode = cpu->mode;
@@ -253,7 +258,7 @@ build(struct source *s, struct block *b, unsigned limit, bool fast)
 		} else {
 			fix_rip_relative(in, offset + length);
 			in->fn = NULL;
-			if (mode & MODE_FLAT && mode & MODE_CS_FLAT && !(mode & MODE_CHECKED) && !cpu->cpus->complete_forms)
+			if (mode & MODE_FLAT && mode & MODE_CS_FLAT && !(mode & MODE_CHECKED) && purpose != ALONE)
 				in->fn = fast_form(in, mode);
 			if (!in->fn)
 				in->fn = slow_form(in, mode);
@@ -268,12 +273,12 @@ build(struct source *s, struct block *b, unsigned limit, bool fast)
 		offset += length;
 		count++;
 	}
-	if (fast)
+	if (purpose == KEPT)
 		fast_fuse(b->insn, count);
 	b->n = count;
 	b->bytes = (u16)(offset - start);
 	b->mode = mode;
-	b->insn[count] = (struct insn){.fn = fast && !s->second ? h_fall : h_stop, .idx = (u8)count, .disp = (s32)offset, .target = block_stub.insn};
+	b->insn[count] = (struct insn){.fn = purpose == KEPT && !s->second ? h_fall : h_stop, .idx = (u8)count, .disp = (s32)offset, .target = block_stub.insn};
 }
 
 static bool
@@ -310,7 +315,7 @@ from_device(struct source *s, struct block_cache *c)
 	if (start + 15 > PAGE_SIZE)
 		stop_unimplemented("code at the end of a page of device memory (%#llx)", (unsigned long long)s->physical);
 	s->host = page + start;
-	build(s, &c->scratch.header, 1, false);
+	build(s, &c->scratch.header, 1, ALONE);
 	return c->scratch.insn;
 }
 
@@ -321,7 +326,18 @@ block_scratch(struct vcpu *cpu, unsigned limit)
 	struct source s;
 	if (!locate(cpu, &s))
 		return from_device(&s, c);
-	build(&s, &c->scratch.header, MIN(limit, BLOCK_MAX), false);
+	build(&s, &c->scratch.header, MIN(limit, BLOCK_MAX), EXACT);
+	return c->scratch.insn;
+}
+
+const struct insn *
+block_alone(struct vcpu *cpu)
+{
+	struct block_cache *c = cpu->blocks;
+	struct source s;
+	if (!locate(cpu, &s))
+		return from_device(&s, c);
+	build(&s, &c->scratch.header, 1, ALONE);
 	return c->scratch.insn;
 }
 
@@ -373,7 +389,7 @@ block_find(struct vcpu *cpu)
 	if (c->used + sizeof(struct block) + SCRATCH_SLOTS * sizeof(struct insn) > POOL_BYTES)
 		flush_all(cpu);
 	struct block *b = (struct block *)(void *)(c->pool + c->used);
-	build(&s, b, BLOCK_MAX, true);
+	build(&s, b, BLOCK_MAX, KEPT);
 	cpu->stats.blocks++;
 	cpu->stats.decoded += (u64)b->n;
 	if (s.second || b->n == 0 || announced) {

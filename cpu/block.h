@@ -61,8 +61,10 @@ void block_cache_free(struct block_cache *c);
  * not necessarily one that fits the budget. NULL: a listener stopped the machine here (hooks.h).
  */
 const struct insn *block_find(struct vcpu *cpu);
-/* A scratch block of at most `limit` instructions from cpu->rip, for now. */
+/* A scratch block of at most `limit` instructions from cpu->rip, for now. `limit` is all that is left before the next event. */
 const struct insn *block_scratch(struct vcpu *cpu, unsigned limit);
+/* The one instruction at cpu->rip, which returns to the run loop whatever it is. */
+const struct insn *block_alone(struct vcpu *cpu);
 
 /* Empties the cache: what blocks depend on besides code and mode has changed. Not while a block is being executed. */
 void block_forget_all(struct vcpu *cpu);

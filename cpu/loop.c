@@ -301,7 +301,7 @@ run_one(struct vcpu *cpu)
 	}
 	if (cpu->shadow)
 		cpu->shadow |= SHADOW_ENDS;
-	const struct insn *i = block_scratch(cpu, 1);
+	const struct insn *i = block_alone(cpu);
 	run(cpu, i);
 	if (cpu->shadow & SHADOW_ENDS)
 		cpu->shadow = 0;
@@ -323,7 +323,7 @@ run_block(struct vcpu *cpu)
 	if (unlikely(cpu->cpus->complete_forms)) {
 		if (cpu->hooks && hooks_instruction(cpu, cpu->long64 ? cpu->rip : (u32)(cpu->seg[CS].base + cpu->rip)))
 			return;
-		run(cpu, block_scratch(cpu, 1));
+		run(cpu, block_alone(cpu));
 		return;
 	}
 	const struct insn *cached = cpu->mode & MODE_CS_FLAT ? cpu->jumps[jump_index(cpu->rip)].target : block_stub.insn;
