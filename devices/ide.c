@@ -261,7 +261,8 @@ static void
 identify(struct ide_channel *c)
 {
 	struct ide_drive *d = selected(c);
-	u64 sectors = d->block->sectors, cylinders = MIN(sectors / (HEADS * SECTORS), 16383);
+	/* At least one: firmware divides by it. */
+	u64 sectors = d->block->sectors, cylinders = MAX(MIN(sectors / (HEADS * SECTORS), 16383), 1);
 	u8 *w = c->buffer;
 	char serial[] = "NB00001";
 
@@ -519,6 +520,7 @@ write_command(struct ide_channel *c, u8 command)
 	event_disarm(c->ide->events, &c->work);
 	ide_set_intrq(c, false);
 	d->error = 0;
+	c->sector = c->sectors = 0;
 	if (d->cdrom)
 		cd_command(c, command);
 	else

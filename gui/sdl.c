@@ -208,6 +208,10 @@ show(struct sdl_window *w, struct canvas *canvas, bool expose)
 static bool
 open_window(struct sdl_window *w, struct canvas *canvas)
 {
+	if (!getenv("SDL_VIDEODRIVER") && !getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY")) {
+		SDL_SetError("neither DISPLAY nor WAYLAND_DISPLAY is set");
+		return false;
+	}
 	/* SDL's own handlers would take Ctrl-C from the emulator. */
 	SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
 	if (SDL_Init(SDL_INIT_VIDEO) != 0)

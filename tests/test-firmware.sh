@@ -1,0 +1,64 @@
+#!/bin/sh
+# A boot sector through SeaBIOS: disk, screen, memory map, power off. Run in the build directory.
+source=${srcdir:-$(dirname "$0")/..}
+[ -r "${NB_FIRMWARE:-/usr/share/seabios/bios-256k.bin}" ] || {
+	echo "no SeaBIOS (Debian package seabios)"
+	exit 77
+}
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failed=0
+
+${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x7c00,--oformat=binary,--build-id=none -o "$work/disk" \
+	"$source/tests/guest/boot.S" || exit 1
+cp "$work/disk" "$work/original"
+
+# check NAME COMMAND...
+check()
+{
+	name=$1
+	shift
+	if "$@"; then
+		echo "[       OK ] $name"
+	else
+		echo "[  FAILED  ] $name"
+		cat "$work/out" "$work/err" "$work/screen.txt"
+		failed=1
+	fi
+}
+
+# boot STATUS ARGUMENT...
+boot()
+{
+	status=$1
+	shift
+	./nestbox -m 16 -nic none -serial stdio -stop-after 300M "$@" >"$work/out" 2>"$work/err" </dev/null
+	got=$?
+	[ $got = "$status" ] || echo "status $got instead of $status" >>"$work/err"
+	[ $got = "$status" ]
+}
+
+check a_boot_sector_runs_and_powers_off boot 0 -hda "$work/disk" -screendump "$work/screen.txt"
+check it_prints_on_the_serial_port grep -q 'hello from the boot sector' "$work/out"
+check it_reads_the_disk grep -q 'hello from the second sector' "$work/out"
+check it_finds_the_memory_map grep -q 'memory map' "$work/out"
+check firmware_and_guest_are_seen_on_the_screen \
+	sh -c 'grep -q SeaBIOS "$0" && grep -q "hello from the second sector" "$0"' "$work/screen.txt"
+dd if="$work/disk" bs=512 skip=1 count=1 of="$work/one" 2>/dev/null
+dd if="$work/disk" bs=512 skip=3 count=1 of="$work/three" 2>/dev/null
+check it_writes_the_disk cmp "$work/one" "$work/three"
+cp "$work/original" "$work/disk"
+check a_snapshot_boots_too boot 0 -drive "file=$work/disk,snapshot=on"
+check a_snapshot_leaves_the_image_alone cmp "$work/original" "$work/disk"
+check a_picture_of_the_screen_is_written boot 0 -hda "$work/disk" -screendump "$work/screen.png"
+check it_is_a_png sh -c 'head -c 8 "$0" | od -An -tx1 | grep -q "89 50 4e 47 0d 0a 1a 0a"' "$work/screen.png"
+boot 0 -hda "$work/disk" -hash 0
+grep hash "$work/err" >"$work/first"
+cp "$work/original" "$work/disk"
+boot 0 -hda "$work/disk" -hash 0
+check equal_runs_have_equal_hashes sh -c '[ -s "$1/first" ] && grep hash "$1/err" | cmp -s - "$1/first"' x "$work"
+check a_missing_image_is_refused boot 1 -hda "$work/nothing"
+check a_missing_firmware_is_refused boot 1 -bios "$work/nothing"
+head -c 1000 "$work/original" >"$work/short"
+check a_truncated_image_is_refused boot 1 -hda "$work/short"
+exit $failed
