@@ -42,8 +42,19 @@ void vga_state(struct vga *v, struct state *s);
 /* vga_draw.c: fills in v->display. */
 void vga_draw_init(struct vga *v);
 
-enum { VBE_ID, VBE_XRES, VBE_YRES, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRT_WIDTH, VBE_VIRT_HEIGHT, VBE_X_OFFSET,
-       VBE_Y_OFFSET, VBE_MEMORY_64K };
+enum vbe_register {
+	VBE_ID,
+	VBE_XRES,
+	VBE_YRES,
+	VBE_BPP,
+	VBE_ENABLE,
+	VBE_BANK,
+	VBE_VIRT_WIDTH,
+	VBE_VIRT_HEIGHT,
+	VBE_X_OFFSET,
+	VBE_Y_OFFSET,
+	VBE_MEMORY_64K
+};
 #define VBE_ENABLED BIT(0)
 #define VBE_GET_CAPABILITIES BIT(1)
 #define VBE_DAC_8BIT BIT(5)
