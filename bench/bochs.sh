@@ -66,7 +66,10 @@ run()
 	# Second line of `times`: user and system time of the children, as 0m1.23s.
 	sed -n 2p "$work/times" | awk -v ticks="$ticks" -v name="$1" '
 		function seconds(t) { split(t, p, /[ms]/); return p[1] * 60 + p[2] }
-		{ cpu = seconds($1) + seconds($2); printf "%-10s %-8s %16s ticks        %9.2f CPU s %8.1f M/s\n", "bochs", name, ticks, cpu, ticks / cpu / 1e6 }'
+		{
+			cpu = seconds($1) + seconds($2)
+			printf "%-10s %-8s %16s ticks        %9.2f CPU s %8.1f M/s\n", "bochs", name, ticks, cpu, ticks / cpu / 1e6
+		}'
 	rm -f "$work/boot.iso"
 }
 

@@ -278,7 +278,8 @@ build(struct source *s, struct block *b, unsigned limit, enum purpose purpose)
 	b->n = count;
 	b->bytes = (u16)(offset - start);
 	b->mode = mode;
-	b->insn[count] = (struct insn){.fn = purpose == KEPT && !s->second ? h_fall : h_stop, .idx = (u8)count, .disp = (s32)offset, .target = block_stub.insn};
+	handler end = purpose == KEPT && !s->second ? h_fall : h_stop;
+	b->insn[count] = (struct insn){.fn = end, .idx = (u8)count, .disp = (s32)offset, .target = block_stub.insn};
 }
 
 static bool

@@ -38,6 +38,7 @@ every_row_names_another_bit_and_another_name(void **state)
 		u64 place;
 	} rows[] = {
 #define ARCH_CAP 0xffffu
+#define NO_LEAF 0xfffeu
 #define FEATURE(id, name, leaf, subleaf, reg, bit) {#id, name, (u64)(leaf) << 16 | (subleaf) << 12 | (reg) << 8 | (bit)},
 #include "cpu/cpuid.def"
 #undef FEATURE

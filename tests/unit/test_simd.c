@@ -36,6 +36,7 @@ enum { EAX_REG, EBX_REG, ECX_REG, EDX_REG };
 #define ECX ECX_REG
 #define EDX EDX_REG
 #define ARCH_CAP 0
+#define NO_LEAF 0x7fffffff /* beyond the host's last leaf: nothing there */
 static const struct {
 	u32 leaf, subleaf, reg, bit;
 } features[] = {
