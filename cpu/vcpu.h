@@ -22,7 +22,6 @@ struct cpus {
 	u64 slice_end;
 	struct vcpu *running; /* whose instructions execute now, or NULL */
 	bool complete_forms; /* decode every instruction afresh and execute its complete form: slow, and must change nothing */
-	bool kvm_hypercalls; /* VMCALL outside VMX operation is KVM's instead of #UD (hypercall.c) */
 	bool stop; /* leave cpus_run() at the next boundary */
 	bool triple_fault; /* set with stop when a processor shut down outside VMX non-root operation */
 	struct vcpu *culprit;

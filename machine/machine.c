@@ -463,7 +463,6 @@ make(struct machine *machine)
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
 				 &machine->apic_bus, &machine->control, config->seed);
 	machine->cpus->complete_forms = config->one_insn;
-	machine->cpus->kvm_hypercalls = config->testdev;
 	sockets.intr = (struct irq_line){cpus_set_intr, machine->cpus, 0};
 	error = make_host_ends(machine, &sockets);
 	if (!error)

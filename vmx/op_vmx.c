@@ -6,7 +6,6 @@
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
 #include "cpu/hooks.h"
-#include "cpu/hypercall.h"
 #include "cpu/flags.h"
 #include "cpu/tlb.h"
 #include "cpu/vcpu.h"
@@ -319,10 +318,6 @@ void
 op_vmcall(struct vcpu *cpu, const struct insn *in)
 {
 	(void)in;
-	if (!vmx_operation(cpu) && cpu->cpus->kvm_hypercalls) {
-		kvm_hypercall(cpu);
-		return;
-	}
 	if (!vmx_operation(cpu))
 		raise_ud(cpu);
 	if (cpu->nonroot)
