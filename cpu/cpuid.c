@@ -120,18 +120,6 @@ static const struct {
 	{F(IBRS_ALL), F(SPEC_CTRL)}, {F(PDCM), F(PMU)},
 };
 
-static u8
-level(const struct cpu_model *model)
-{
-	for (size_t i = 0; i < COUNT(models); i++)
-		if (strcmp(models[i].name, model->name) == 0)
-			return models[i].level;
-	for (size_t i = 0; i < COUNT(small_models); i++)
-		if (strcmp(small_models[i].name, model->name) == 0)
-			return small_models[i].level;
-	return models[COUNT(models) - 1].level;
-}
-
 /* Names compare equal when they differ in '_', '.' and '-' only. */
 static bool
 same_name(const char *a, const char *b)
@@ -218,6 +206,7 @@ set_row(struct cpu_model *model, const struct model_row *row)
 	model->name = row->name;
 	model->signature = row->signature;
 	model->physical_bits = row->physical_bits;
+	model->level = row->level;
 	memcpy(model->vendor, "GenuineIntel", sizeof(model->vendor));
 	snprintf(model->brand, sizeof(model->brand), "%s", row->brand);
 	model->has[FEATURE_BASE] = true;
@@ -510,7 +499,7 @@ cpuid_query(struct vcpu *cpu, u32 leaf, u32 subleaf, u32 regs[4])
 {
 	const struct cpu_model *model = cpu->model;
 	unsigned count = cpu->cpus ? cpu->cpus->count : 1;
-	u32 highest = level(model);
+	u32 highest = model->level;
 	memset(regs, 0, 4 * sizeof(regs[0]));
 
 	if (leaf >= 0x80000000 && leaf <= 0x80000008) {

@@ -33,6 +33,7 @@ tlb_new(void)
 	assert(t);
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
 		memset(t->context[n].entry, 0xff, sizeof t->context[n].entry);
+		memset(t->context[n].victim, 0xff, sizeof t->context[n].victim);
 		for (unsigned kind = 0; kind < 2; kind++)
 			for (unsigned group = 0; group < JUMP_PAGES; group++)
 				clear_jump_group(&t->context[n], kind, group);
@@ -57,6 +58,14 @@ clear_jumps(struct tlb_context *c)
 }
 
 static void
+clear_victims(struct tlb_context *c)
+{
+	if (c->victims)
+		memset(c->victim, 0xff, sizeof c->victim);
+	c->victims = false;
+}
+
+static void
 clear_context(struct vcpu *cpu, struct tlb_context *c)
 {
 	for (unsigned kind = 0; kind < TLB_KINDS; kind++)
@@ -65,6 +74,7 @@ clear_context(struct vcpu *cpu, struct tlb_context *c)
 				memset(&c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)], 0xff, sizeof(struct tlb_entry));
 			c->used[kind][w] = 0;
 		}
+	clear_victims(c);
 	clear_jumps(c);
 	c->large[0] = c->large[1] = 0;
 	cpu->stats.tlb_flushes++;
@@ -128,10 +138,64 @@ is_local_apic_page(struct vcpu *cpu, u64 physical)
 	return (physical & PAGE_MASK) == (cpu->msr.apic_base & PAGE_MASK) && cpu->lapic && lapic_enabled(cpu) && !lapic_x2apic(cpu);
 }
 
+static bool
+serves(const struct tlb_entry *e, u64 tag, unsigned access)
+{
+	return (access & ACCESS_FETCH ? e->tag_x : access & ACCESS_WRITE ? e->tag_w : e->tag_r) == tag;
+}
+
+static void
+mark_used(struct tlb_context *c, const struct tlb_entry *e)
+{
+	unsigned n = (unsigned)(e - c->entry[0]);
+	c->used[n / TLB_SIZE][n % TLB_SIZE / 64] |= BIT(n % 64);
+}
+
+/* The entry is about to become another page's. */
+static void
+keep_victim(struct tlb_context *c, const struct tlb_entry *e)
+{
+	unsigned kind = (unsigned)(e - c->entry[0]) / TLB_SIZE;
+	if (e->tag_r == NO_PAGE && e->tag_w == NO_PAGE && e->tag_x == NO_PAGE)
+		return;
+	c->victim[kind][c->next_victim[kind]++ % TLB_VICTIMS] = *e;
+	c->victims = true;
+}
+
+/* Back from the victims, if the page is in plain RAM. */
+static bool
+take_back(struct vcpu *cpu, struct tlb_entry *e, u64 linear, unsigned access, struct tlb_target *out)
+{
+	struct tlb_context *c = cpu->context;
+	struct tlb_entry *victim = c->victim[(unsigned)(e - c->entry[0]) / TLB_SIZE];
+	u64 tag = linear & PAGE_MASK;
+	if (!c->victims)
+		return false;
+	for (unsigned n = 0; n < TLB_VICTIMS; n++) {
+		if (!serves(&victim[n], tag, access))
+			continue;
+		u8 *host = (u8 *)(uintptr_t)(linear + (u64)victim[n].addend);
+		u64 offset = (u64)(host - cpu->memory->ram);
+		if (offset >= cpu->memory->ram_size)
+			return false;
+		*out = (struct tlb_target){.host = host,
+					   .physical = offset < cpu->memory->low_size ? offset : offset - cpu->memory->low_size + 0x100000000ull};
+		struct tlb_entry back = victim[n];
+		victim[n] = *e;
+		*e = back;
+		mark_used(c, e);
+		return true;
+	}
+	return false;
+}
+
 void
 tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *out)
 {
 	struct translation t;
+	struct tlb_entry *tlb = access & ACCESS_SYSTEM ? cpu->context->entry[TLB_SUPERVISOR] : cpu->tlb, *e = tlb_at(tlb, linear);
+	if (take_back(cpu, e, linear, access, out))
+		return;
 	page_walk(cpu, linear, access, &t);
 	cpu->stats.tlb_fills++;
 	cpu->stats.walks[access & ACCESS_FETCH ? 2 : access & ACCESS_WRITE ? 1 : 0]++;
@@ -158,19 +222,19 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 	    cpu->hooks->watched(cpu->hooks->opaque, cpu, linear, t.guest_physical, t.physical))
 		return;
 	struct tlb_context *c = cpu->context;
-	struct tlb_entry *tlb = access & ACCESS_SYSTEM ? c->entry[TLB_SUPERVISOR] : cpu->tlb, *e = tlb_at(tlb, linear);
 	u64 tag = linear & PAGE_MASK;
 	s64 addend = (s64)((u64)(uintptr_t)page - tag);
-	if ((e->tag_r != tag && e->tag_w != tag && e->tag_x != tag) || e->addend != addend)
+	if ((e->tag_r != tag && e->tag_w != tag && e->tag_x != tag) || e->addend != addend) {
+		keep_victim(c, e);
 		*e = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, addend};
+	}
 	if (access & ACCESS_FETCH) {
 		e->tag_x = tag;
 	} else {
 		e->tag_r = tag;
 		e->tag_w = t.write_ok && !code && (write || memory_page(cpu->memory, t.physical & PAGE_MASK, true)) ? tag : NO_PAGE;
 	}
-	unsigned kind = (unsigned)(tlb - c->entry[0]) / TLB_SIZE, index = (unsigned)(e - tlb);
-	c->used[kind][index / 64] |= BIT(index % 64);
+	mark_used(c, e);
 	if (t.page_shift > 12)
 		c->large[t.page_shift > 22] |= BIT(linear >> (t.page_shift > 22 ? 30 : 22) & 63);
 }
@@ -180,6 +244,7 @@ tlb_protect_code(struct vcpu *cpu, const u8 *host_page)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
 		struct tlb_context *c = &cpu->contexts->context[n];
+		clear_victims(c);
 		for (unsigned kind = 0; c->valid && kind < TLB_KINDS; kind++)
 			for (unsigned w = 0; w < TLB_SIZE / 64; w++)
 				for (u64 used = c->used[kind][w]; used; used &= used - 1) {
@@ -196,6 +261,7 @@ static void
 flush_page_in(struct tlb_context *c, u64 linear)
 {
 	u64 page = linear & PAGE_MASK;
+	clear_victims(c);
 	bool in_gib = c->large[1] & BIT(linear >> 30 & 63);
 	if (in_gib || c->large[0] & BIT(linear >> 22 & 63)) {
 		/* The page may be a piece of a larger one, whose other pieces must go too. */

@@ -31,6 +31,8 @@ jump_index(u64 rip)
 	return (unsigned)((rip >> 12 & (JUMP_PAGES - 1)) * JUMP_SLOTS + ((rip ^ rip >> 5) & (JUMP_SLOTS - 1)));
 }
 
+#define TLB_VICTIMS 8
+
 enum { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_KINDS };
 
 /* The translations of one address space as seen with one set of paging-mode bits. */
@@ -42,6 +44,10 @@ struct tlb_context {
 	u64 stamp;
 	struct tlb_entry entry[TLB_KINDS][TLB_SIZE];
 	u64 used[TLB_KINDS][TLB_SIZE / 64];
+	/* What lately had to make room for a page of the same slot: programs use two such pages in turns. Emptied by every flush. */
+	struct tlb_entry victim[TLB_KINDS][TLB_VICTIMS];
+	u8 next_victim[TLB_KINDS];
+	bool victims;
 	struct jump_entry jump[2][JUMP_PAGES * JUMP_SLOTS]; /* supervisor, user */
 	u64 jump_used[2];
 };
