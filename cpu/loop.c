@@ -31,6 +31,7 @@
 #include "vmx/intercept.h"
 
 #define DR6_BS BIT(14)
+#define DEBUGCTL_BTF BIT(1) /* TF traps after branches taken only */
 /* Set in vcpu.shadow while the instruction after STI or MOV SS executes: what is still there afterwards is over. */
 #define SHADOW_ENDS 0x80
 #define QUANTUM 1000
@@ -287,7 +288,7 @@ run(struct vcpu *cpu, const struct insn *i)
 static void
 run_one(struct vcpu *cpu)
 {
-	u64 flags = cpu->rflags;
+	u64 flags = cpu->rflags, rip = cpu->rip;
 	if (unlikely(cpu->hooks) && hooks_instruction(cpu, cpu->long64 ? cpu->rip : (u32)(cpu->seg[CS].base + cpu->rip)))
 		return;
 	if (cpu->step) {
@@ -307,7 +308,8 @@ run_one(struct vcpu *cpu)
 		cpu->shadow = 0;
 	if (unlikely(cpu->pmu_steps))
 		pmu_retired(cpu, i);
-	if (flags & FLAG_TF && !insn_is_software_interrupt(i)) {
+	bool quiet = cpu->msr.debugctl & DEBUGCTL_BTF && !(insn_is_branch(i) && cpu->rip != rip + insn_length(i));
+	if (flags & FLAG_TF && !insn_is_software_interrupt(i) && !quiet) {
 		cpu->pending_db |= DR6_BS;
 		cpu->pending |= PEND_DB;
 	}

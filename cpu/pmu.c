@@ -262,8 +262,8 @@ pmu_woken(struct vcpu *cpu)
 		plan(cpu->pmu);
 }
 
-static bool
-is_branch(const struct insn *in)
+bool
+insn_is_branch(const struct insn *in)
 {
 	static void (*const branch[])(struct vcpu *cpu, const struct insn *in) = {
 		op_jcc,    op_jmp_J,	op_jmp_E,  op_call_J, op_call_E, op_ret,  op_ret_I,    op_jcxz, op_loop,  op_loope, op_loopne,
@@ -282,7 +282,7 @@ pmu_retired(struct vcpu *cpu, const struct insn *in)
 {
 	struct pmu *p = cpu->pmu;
 
-	if (!is_branch(in))
+	if (!insn_is_branch(in))
 		return;
 	p->branches++;
 	if (p->branches_interrupt)

@@ -28,6 +28,8 @@ bool pmu_msr_write(struct vcpu *cpu, u32 address, u64 value);
 /* RDPMC with this ECX; false is #GP(0). */
 bool pmu_read(struct vcpu *cpu, u32 index, u64 *value);
 
+/* Instructions that the branch events and DEBUGCTL.BTF know, taken or not. */
+bool insn_is_branch(const struct insn *in);
 /* For the run loop, and only when vcpu.pmu_active, .pmu_steps or .pmu_waits say so: the mode changed; an instruction retired; awake again. */
 void pmu_mode_changed(struct vcpu *cpu);
 void pmu_retired(struct vcpu *cpu, const struct insn *in);
