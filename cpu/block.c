@@ -94,17 +94,28 @@ unhash(struct block_cache *c, struct block *b)
 	*link = b->hash_next;
 }
 
-static void
-kill_page(struct block_cache *c, u64 page)
+/* Kills the page's blocks that have bytes from..to (offsets in the page, both included). Says whether there were any. */
+static bool
+kill_overlapping(struct block_cache *c, u64 page, unsigned from, unsigned to)
 {
-	for (struct block *b = c->page[page].first; b; b = b->page_next)
-		if (b->n != INT64_MAX) {
-			unhash(c, b);
-			b->n = INT64_MAX;
+	bool any = false;
+	for (struct block **link = &c->page[page].first; *link;) {
+		struct block *b = *link;
+		unsigned start = (unsigned)((uintptr_t)b->code & 0xfff);
+		if (start > to || start + b->bytes <= from) {
+			link = &b->page_next;
+			continue;
 		}
-	c->page[page].first = NULL;
-	c->page[page].lines = 0;
-	c->memory->page_flags[page] &= (u8)~MEMORY_CODE;
+		*link = b->page_next;
+		unhash(c, b);
+		b->n = INT64_MAX;
+		any = true;
+	}
+	if (!c->page[page].first) {
+		c->page[page].lines = 0;
+		c->memory->page_flags[page] &= (u8)~MEMORY_CODE;
+	}
+	return any;
 }
 
 void
@@ -117,13 +128,10 @@ block_code_written(void *opaque, u64 physical, u64 size)
 		return;
 	u64 first = (u64)offset, last = first + size - 1;
 	for (u64 page = first / PAGE_SIZE; page <= last / PAGE_SIZE; page++) {
-		u64 from = page == first / PAGE_SIZE ? (first & 0xfff) / 64 : 0;
-		u64 to = page == last / PAGE_SIZE ? (last & 0xfff) / 64 : 63;
-		u64 lines = (~0ull << from) & (~0ull >> (63 - to));
-		if (!(c->page[page].lines & lines))
-			continue;
-		kill_page(c, page);
-		if (cpus->running)
+		unsigned from = page == first / PAGE_SIZE ? (unsigned)(first & 0xfff) : 0;
+		unsigned to = page == last / PAGE_SIZE ? (unsigned)(last & 0xfff) : 4095;
+		u64 lines = (~0ull << from / 64) & (~0ull >> (63 - to / 64));
+		if (c->page[page].lines & lines && kill_overlapping(c, page, from, to) && cpus->running)
 			cpus->running->exit_request = 1;
 	}
 }
@@ -276,7 +284,9 @@ build(struct source *s, struct block *b, unsigned limit, enum purpose purpose)
 	if (purpose == KEPT)
 		fast_fuse(b->insn, count);
 	b->n = count;
-	b->bytes = (u16)(offset - start);
+	/* A fault that was decoded depends on bytes that no instruction claims. */
+	bool fault = b->insn[count - 1].fn == h_undefined || b->insn[count - 1].fn == h_general_protection;
+	b->bytes = (u16)MIN(offset - start + (fault ? 15 : 0), PAGE_SIZE - start);
 	b->mode = mode;
 	handler end = purpose == KEPT && !s->second ? h_fall : h_stop;
 	b->insn[count] = (struct insn){.fn = end, .idx = (u8)count, .disp = (s32)offset, .target = block_stub.insn};
@@ -350,7 +360,7 @@ mark_code(struct vcpu *cpu, struct block *b, const u8 *code, unsigned bytes)
 	if (page < 0)
 		return;
 	struct code_page *p = &c->page[page];
-	unsigned from = (unsigned)((uintptr_t)code & 0xfff) / 64, to = MIN((unsigned)((uintptr_t)code & 0xfff) + MAX(bytes, 1) - 1, 4095) / 64;
+	unsigned from = (unsigned)((uintptr_t)code & 0xfff) / 64, to = ((unsigned)((uintptr_t)code & 0xfff) + bytes - 1) / 64;
 	p->lines |= (~0ull << from) & (~0ull >> (63 - to));
 	b->page_next = p->first;
 	p->first = b;
