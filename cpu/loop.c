@@ -357,8 +357,10 @@ after_door(struct vcpu *cpu, int what)
 	if (unlikely(cpu->pmu_waits))
 		pmu_woken(cpu);
 	if (what == 1) {
-		if (cpu->event.vector < 32)
+		if (cpu->event.vector < 32) {
 			cpu->stats.exceptions[cpu->event.vector]++;
+			cpu->stats.guest_exceptions[cpu->event.vector] += cpu->nonroot;
+		}
 		deliver_exception(cpu);
 		cpu->shadow = 0;
 	}

@@ -300,6 +300,10 @@ struct vcpu {
 
 	struct {
 		u64 decoded, blocks, tlb_fills, tlb_flushes, slow, walks[3] /* load, store, fetch */, exceptions[32], interrupts, halts;
+		/* Of these, in VMX non-root operation; instructions there as of the last VM exit, which began at `entered`. */
+		u64 guest_exceptions[32], guest_tlb_fills, guest_instructions, entered;
+		/* Executed in VMX root operation, failing or not: by enum vmx_insn; INVEPT and INVVPID by type. */
+		u64 vmx_insns[48], invept[4], invvpid[4];
 	} stats;
 	struct hooks *hooks; /* cpu/hooks.h; NULL when nobody listens */
 };

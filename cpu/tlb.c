@@ -198,6 +198,7 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 		return;
 	page_walk(cpu, linear, access, &t);
 	cpu->stats.tlb_fills++;
+	cpu->stats.guest_tlb_fills += cpu->nonroot;
 	cpu->stats.walks[access & ACCESS_FETCH ? 2 : access & ACCESS_WRITE ? 1 : 0]++;
 	out->physical = t.physical;
 	out->host = NULL;

@@ -105,6 +105,8 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 		STATE(s, cpu->stats.interrupts);
 		STATE(s, cpu->stats.halts);
 	}
+	if (state_mode(s) == STATE_LOAD)
+		cpu->stats.entered = cpu_icount(cpu);
 	lapic_state(cpu->lapic, s);
 	if (cpu->pmu)
 		pmu_state(cpu, s);

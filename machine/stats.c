@@ -42,27 +42,61 @@ write_exits(FILE *out, const struct vmx_stats *stats, const char *indent)
 }
 
 static void
-write_processor(FILE *out, const struct vcpu *cpu)
+write_exceptions(FILE *out, const u64 *count)
 {
 	const char *separator = "";
+
+	fprintf(out, "\"exceptions\": {");
+	for (unsigned vector = 0; vector < 32; vector++) {
+		if (!count[vector])
+			continue;
+		fprintf(out, "%s\"%u\": %" PRIu64, separator, vector, count[vector]);
+		separator = ", ";
+	}
+	fprintf(out, "}");
+}
+
+/* What the hypervisor executed, and what its guests did without it. */
+static void
+write_vmx(FILE *out, const struct vcpu *cpu)
+{
+	static const struct {
+		const char *name;
+		enum vmx_insn insn;
+	} insns[] = {
+		{"VMCLEAR", VMX_INSN_VMCLEAR}, {"VMPTRLD", VMX_INSN_VMPTRLD}, {"VMREAD", VMX_INSN_VMREAD}, {"VMWRITE", VMX_INSN_VMWRITE},
+		{"VMLAUNCH", VMX_INSN_VMLAUNCH}, {"VMRESUME", VMX_INSN_VMRESUME}, {"INVEPT", VMX_INSN_INVEPT}, {"INVVPID", VMX_INSN_INVVPID},
+	};
+	const u64 *ept = cpu->stats.invept, *vpid = cpu->stats.invvpid;
+
+	fprintf(out, ",\n      \"vmx_instructions\": {");
+	for (unsigned i = 0; i < COUNT(insns); i++)
+		fprintf(out, "\"%s\": %" PRIu64 ", ", insns[i].name, cpu->stats.vmx_insns[insns[i].insn]);
+	fprintf(out, "\"INVEPT single\": %" PRIu64 ", \"INVEPT all\": %" PRIu64, ept[1], ept[2]);
+	fprintf(out, ", \"INVVPID address\": %" PRIu64 ", \"INVVPID single\": %" PRIu64, vpid[0], vpid[1]);
+	fprintf(out, ", \"INVVPID all\": %" PRIu64 ", \"INVVPID non-global\": %" PRIu64 "}", vpid[2], vpid[3]);
+	fprintf(out, ",\n      \"in_guest\": {\"instructions\": %" PRIu64 ", \"tlb_fills\": %" PRIu64 ", ", cpu->stats.guest_instructions,
+		cpu->stats.guest_tlb_fills);
+	write_exceptions(out, cpu->stats.guest_exceptions);
+	fprintf(out, "}");
+}
+
+static void
+write_processor(FILE *out, const struct vcpu *cpu)
+{
 
 	fprintf(out, "    {\n      \"instructions\": %" PRIu64 ",\n", cpu_icount(cpu));
 	fprintf(out,
 		"      \"decoded\": %" PRIu64 ", \"blocks\": %" PRIu64 ", \"slow\": %" PRIu64 ",\n"
 		"      \"tlb_fills\": %" PRIu64 ", \"tlb_flushes\": %" PRIu64 ",\n"
-		"      \"interrupts\": %" PRIu64 ", \"halts\": %" PRIu64 ",\n      \"exceptions\": {",
+		"      \"interrupts\": %" PRIu64 ", \"halts\": %" PRIu64 ",\n      ",
 		cpu->stats.decoded, cpu->stats.blocks, cpu->stats.slow, cpu->stats.tlb_fills, cpu->stats.tlb_flushes,
 		cpu->stats.interrupts, cpu->stats.halts);
-	for (unsigned vector = 0; vector < COUNT(cpu->stats.exceptions); vector++) {
-		if (!cpu->stats.exceptions[vector])
-			continue;
-		fprintf(out, "%s\"%u\": %" PRIu64, separator, vector, cpu->stats.exceptions[vector]);
-		separator = ", ";
-	}
-	fprintf(out, "}");
+	write_exceptions(out, cpu->stats.exceptions);
 	if (cpu->vmx) {
 		fprintf(out, ",\n");
 		write_exits(out, vmx_get_stats(cpu), "      ");
+		write_vmx(out, cpu);
 	}
 	fprintf(out, "\n    }");
 }

@@ -251,6 +251,7 @@ vmx_enter(struct vcpu *cpu)
 	vmx->stats.entries++;
 
 	cpu->nonroot = true;
+	cpu->stats.entered = cpu_icount(cpu);
 	vmx_select_eptp(cpu);
 	if (!SEC_ON(vmx, ENABLE_VPID))
 		tlb_flush_vpid(cpu, 0); /* LD-12 */

@@ -305,6 +305,7 @@ vm_exit(struct vcpu *cpu, u32 reason, u64 qualification, const char *because)
 	if (cpu->current)
 		v->exit_instruction_length = insn_length(cpu->current);
 	cpu_sync(cpu);
+	cpu->stats.guest_instructions += cpu_icount(cpu) - cpu->stats.entered;
 	count(vmx, reason, qualification, because);
 	log_debug("VM exit %u (%s), qualification %#llx, RIP %#llx: %s", reason, vmx_reason_name(reason),
 		  (unsigned long long)qualification, (unsigned long long)cpu->rip, because);

@@ -59,6 +59,7 @@ check_common(struct vcpu *cpu, enum vmx_insn insn)
 	if (cpu->nonroot)
 		vmx_intercept_insn(cpu, insn);
 	check_cpl(cpu);
+	cpu->stats.vmx_insns[insn] += !cpu->nonroot;
 }
 
 static u64
@@ -211,6 +212,7 @@ begin_field_access(struct vcpu *cpu, const struct insn *in, bool write)
 	if (cpu->nonroot)
 		intercept_field(cpu, encoding, write);
 	check_cpl(cpu);
+	cpu->stats.vmx_insns[write ? VMX_INSN_VMWRITE : VMX_INSN_VMREAD] += !cpu->nonroot;
 	return encoding;
 }
 
@@ -366,6 +368,7 @@ op_invept(struct vcpu *cpu, const struct insn *in)
 		fail(cpu, VM_ERROR_INVALIDATION_OPERAND); /* INV-03 */
 		return;
 	}
+	cpu->stats.invept[type]++;
 	if (type == INVEPT_SINGLE)
 		tlb_flush_ept(cpu, BITS(d.low, 51, 12));
 	else
@@ -396,6 +399,7 @@ op_invvpid(struct vcpu *cpu, const struct insn *in)
 		fail(cpu, VM_ERROR_INVALIDATION_OPERAND);
 		return;
 	}
+	cpu->stats.invvpid[type]++;
 	if (type == INVVPID_ADDRESS)
 		tlb_flush_vpid_page(cpu, (u16)d.low, d.high);
 	else if (type == INVVPID_ALL)
