@@ -18,10 +18,10 @@
 #define HASH_BITS 16
 #define SCRATCH_SLOTS (BLOCK_MAX + 2)
 
-/* Code of one RAM page: its blocks, and which 64-byte lines they lie in. */
+/* Code of one RAM page: its blocks, and one bit for each byte that any of them has. */
 struct code_page {
 	struct block *first;
-	u64 lines;
+	u64 bytes[PAGE_SIZE / 64];
 };
 
 struct block_cache {
@@ -94,28 +94,55 @@ unhash(struct block_cache *c, struct block *b)
 	*link = b->hash_next;
 }
 
-/* Kills the page's blocks that have bytes from..to (offsets in the page, both included). Says whether there were any. */
+/* The bits of word `w` that stand for the bytes from..to of a page (both included). */
+static u64
+byte_bits(unsigned w, unsigned from, unsigned to)
+{
+	u64 bits = ~0ull;
+	if (w == from / 64)
+		bits &= ~0ull << from % 64;
+	if (w == to / 64)
+		bits &= ~0ull >> (63 - to % 64);
+	return bits;
+}
+
+static void
+claim_bytes(struct code_page *p, const struct block *b)
+{
+	unsigned from = (unsigned)((uintptr_t)b->code & 0xfff), to = from + b->bytes - 1;
+	for (unsigned w = from / 64; w <= to / 64; w++)
+		p->bytes[w] |= byte_bits(w, from, to);
+}
+
 static bool
+has_code(const struct code_page *p, unsigned from, unsigned to)
+{
+	for (unsigned w = from / 64; w <= to / 64; w++)
+		if (p->bytes[w] & byte_bits(w, from, to))
+			return true;
+	return false;
+}
+
+/* Kills the page's blocks that have bytes from..to (offsets in the page, both included). */
+static void
 kill_overlapping(struct block_cache *c, u64 page, unsigned from, unsigned to)
 {
-	bool any = false;
-	for (struct block **link = &c->page[page].first; *link;) {
+	struct code_page *p = &c->page[page];
+	memset(p->bytes, 0, sizeof p->bytes);
+	for (struct block **link = &p->first; *link;) {
 		struct block *b = *link;
 		unsigned start = (unsigned)((uintptr_t)b->code & 0xfff);
 		if (start > to || start + b->bytes <= from) {
+			claim_bytes(p, b);
 			link = &b->page_next;
 			continue;
 		}
 		*link = b->page_next;
 		unhash(c, b);
 		b->n = INT64_MAX;
-		any = true;
 	}
-	if (!c->page[page].first) {
-		c->page[page].lines = 0;
+	if (!p->first)
 		c->memory->page_flags[page] &= (u8)~MEMORY_CODE;
-	}
-	return any;
 }
 
 void
@@ -130,8 +157,10 @@ block_code_written(void *opaque, u64 physical, u64 size)
 	for (u64 page = first / PAGE_SIZE; page <= last / PAGE_SIZE; page++) {
 		unsigned from = page == first / PAGE_SIZE ? (unsigned)(first & 0xfff) : 0;
 		unsigned to = page == last / PAGE_SIZE ? (unsigned)(last & 0xfff) : 4095;
-		u64 lines = (~0ull << from / 64) & (~0ull >> (63 - to / 64));
-		if (c->page[page].lines & lines && kill_overlapping(c, page, from, to) && cpus->running)
+		if (!has_code(&c->page[page], from, to))
+			continue;
+		kill_overlapping(c, page, from, to);
+		if (cpus->running)
 			cpus->running->exit_request = 1;
 	}
 }
@@ -353,15 +382,14 @@ block_alone(struct vcpu *cpu)
 }
 
 static void
-mark_code(struct vcpu *cpu, struct block *b, const u8 *code, unsigned bytes)
+mark_code(struct vcpu *cpu, struct block *b)
 {
 	struct block_cache *c = cpu->blocks;
-	s64 page = ram_page(c, code);
+	s64 page = ram_page(c, b->code);
 	if (page < 0)
 		return;
 	struct code_page *p = &c->page[page];
-	unsigned from = (unsigned)((uintptr_t)code & 0xfff) / 64, to = ((unsigned)((uintptr_t)code & 0xfff) + bytes - 1) / 64;
-	p->lines |= (~0ull << from) & (~0ull >> (63 - to));
+	claim_bytes(p, b);
 	b->page_next = p->first;
 	p->first = b;
 	if (!(c->memory->page_flags[page] & MEMORY_CODE)) {
@@ -412,7 +440,7 @@ block_find(struct vcpu *cpu)
 	b->hash_next = c->hash[h];
 	c->hash[h] = b;
 	c->used += sizeof(struct block) + (((size_t)b->n + 1) * sizeof(struct insn) + 63) / 64 * 64;
-	mark_code(cpu, b, s.host, b->bytes);
+	mark_code(cpu, b);
 	remember_jump(cpu, b);
 	return b->insn;
 }
