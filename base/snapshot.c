@@ -19,6 +19,7 @@ struct state {
 	u8 *data; /* save, load */
 	size_t size, room, at;
 	const struct state_store *store; /* save, load: instead of `data` */
+	bool checkpoint;
 	char *error; /* load: the first thing that was wrong; nothing is read after it */
 };
 
@@ -176,6 +177,32 @@ state_load(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 
 	if (!s.error && s.at != size)
 		s.error = error_string("snapshot has %zu bytes too many", size - s.at);
 	return s.error;
+}
+
+u8 *
+state_checkpoint(void (*visit)(void *opaque, struct state *s), void *opaque, size_t *size)
+{
+	struct state s = {.mode = STATE_SAVE, .checkpoint = true};
+
+	visit(opaque, &s);
+	*size = s.size;
+	return s.data;
+}
+
+void
+state_return(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 *data, size_t size)
+{
+	struct state s = {.mode = STATE_LOAD, .data = (u8 *)data, .size = size, .checkpoint = true};
+
+	visit(opaque, &s);
+	if (s.error || s.at != size)
+		stop_host_error("a checkpoint cannot be gone back to: %s", s.error ? s.error : "bytes are left");
+}
+
+bool
+state_is_checkpoint(const struct state *s)
+{
+	return s->checkpoint;
 }
 
 void

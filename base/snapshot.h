@@ -30,6 +30,13 @@ u64 state_hash(void (*visit)(void *opaque, struct state *s), void *opaque);
 u8 *state_save(void (*visit)(void *opaque, struct state *s), void *opaque, size_t *size);
 char *state_load(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 *data, size_t size);
 /*
+ * A save that this very process goes back to (heap, never NULL). Pages of RAM, sectors of disks and what host libraries hold are not in it: others
+ * take care of them (machine/history.c), and x_state() functions that ask state_is_checkpoint() leave them out.
+ */
+u8 *state_checkpoint(void (*visit)(void *opaque, struct state *s), void *opaque, size_t *size);
+void state_return(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 *data, size_t size);
+bool state_is_checkpoint(const struct state *s);
+/*
  * Where a saved machine is kept piece by piece, for machines that do not fit a buffer. Strings returned are errors (heap).
  * `section` and `put` save; `open` and `get` load: `open` goes to the next section, which must be the named one.
  */

@@ -541,6 +541,8 @@ memory_state(struct memory *m, struct state *s)
 		state_fail(s, "snapshot is of a machine with another size of RAM");
 		return;
 	}
+	if (state_is_checkpoint(s))
+		return;
 	if (state_mode(s) == STATE_LOAD)
 		load_pages(m, s);
 	else

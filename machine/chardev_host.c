@@ -30,7 +30,9 @@
 
 struct chardev_host {
 	struct chardev chardev;
-	struct input_source source;
+	struct input *input;
+	struct input_source source, output;
+	char name[INPUT_NAME], out_name[INPUT_NAME];
 	enum serial_kind kind;
 	char *path; /* file or socket */
 	int in, out, listener, slave;
@@ -206,8 +208,6 @@ poll_host(void *opaque, u64 now)
 	size_t room;
 
 	(void)now;
-	if (h->buffered)
-		chardev_host_flush(h);
 	if (h->in < 0 && h->listener >= 0)
 		accept_client(h);
 	if (h->typed_at == h->typed_end && h->in >= 0)
@@ -218,8 +218,29 @@ poll_host(void *opaque, u64 now)
 	if (c->receive && c->room)
 		room = MIN(room, c->room(c->device));
 	if (c->receive && room)
-		c->receive(c->device, h->typed + h->typed_at, room);
+		input_push(h->input, &h->source, 0, h->typed + h->typed_at, room);
 	h->typed_at += room;
+}
+
+static void
+take(void *opaque, u32 kind, const u8 *data, size_t size)
+{
+	struct chardev_host *h = opaque;
+
+	(void)kind;
+	if (h->chardev.receive && size)
+		h->chardev.receive(h->chardev.device, data, size);
+}
+
+/* Prompts do not end in a newline. */
+static void
+poll_output(void *opaque, u64 now)
+{
+	struct chardev_host *h = opaque;
+
+	(void)now;
+	if (h->buffered)
+		chardev_host_flush(h);
 }
 
 /*
@@ -370,9 +391,14 @@ chardev_host_new(const struct config_serial *serial, const char *name, struct in
 		chardev_host_free(h);
 		return error;
 	}
+	h->input = input;
+	snprintf(h->name, sizeof(h->name), "%s", name);
+	snprintf(h->out_name, sizeof(h->out_name), "%s out", name);
 	h->source = (struct input_source){
-		.name = "serial", .poll = poll_host, .opaque = h, .fd = h->in >= 0 ? h->in : h->listener};
+		.name = h->name, .poll = poll_host, .opaque = h, .fd = h->in >= 0 ? h->in : h->listener, .take = take};
 	input_add(input, &h->source);
+	h->output = (struct input_source){.name = h->out_name, .poll = poll_output, .opaque = h, .fd = -1};
+	input_add(input, &h->output);
 	*out = h;
 	return NULL;
 }

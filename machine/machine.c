@@ -391,26 +391,77 @@ make_debugger(struct machine *machine)
 	return error;
 }
 
-/* ---- The window ---- */
+/* ---- Keyboard and mouse ---- */
+
+enum { USER_KEY, USER_MOUSE };
+struct user_input {
+	s32 a, b, c, d; /* scan code, down; or movements and buttons */
+};
+
+/* What the user does comes from a window, and goes through the door. */
+static void
+take_user_input(void *opaque, u32 kind, const u8 *data, size_t size)
+{
+	struct machine *machine = opaque;
+	struct user_input u;
+
+	if (size != sizeof(u))
+		return;
+	memcpy(&u, data, sizeof(u));
+	if (kind == USER_KEY)
+		i8042_key(&machine->pc->i8042, (unsigned)u.a, u.b);
+	/* Up is positive for a mouse; a packet has nine bits. */
+	if (kind == USER_MOUSE)
+		i8042_mouse(&machine->pc->i8042, MIN(MAX(u.a, -255), 255), MIN(MAX(-MAX(u.b, -255), -255), 255), MIN(MAX(u.c, -7), 7),
+			    (unsigned)u.d);
+}
 
 static void
 key_pressed(void *opaque, unsigned code, bool down)
 {
 	struct machine *machine = opaque;
+	const struct user_input u = {.a = (s32)code, .b = down};
 
-	i8042_key(&machine->pc->i8042, code, down);
+	input_push(machine->input, &machine->user, USER_KEY, &u, sizeof(u));
 }
 
 static void
 mouse_moved(void *opaque, int dx, int dy, int dz, unsigned buttons)
 {
 	struct machine *machine = opaque;
+	const struct user_input u = {dx, dy, dz, (s32)buttons};
 
-	/* Up is positive for a mouse; a packet has nine bits. */
-	dx = MIN(MAX(dx, -255), 255);
-	dy = MIN(MAX(-dy, -255), 255);
-	i8042_mouse(&machine->pc->i8042, dx, dy, MIN(MAX(dz, -7), 7), buttons);
+	input_push(machine->input, &machine->user, USER_MOUSE, &u, sizeof(u));
 }
+
+static void
+input_clock(void *opaque, u64 *time, u64 *icount)
+{
+	struct machine *machine = opaque;
+
+	*time = events_now(machine->events);
+	*icount = cpus_icount(machine->cpus);
+}
+
+static void
+replay_parted(void *opaque, const char *text)
+{
+	struct machine *machine = opaque;
+
+	if (!machine->ended)
+		fprintf(stderr, "nestbox: the replay went another way than the recorded run: %s\n", text);
+	end(machine, EXIT_BAD);
+}
+
+static void
+make_door(struct machine *machine)
+{
+	machine->user = (struct input_source){.name = "user", .opaque = machine, .fd = -1, .take = take_user_input};
+	input_set_clock(machine->input, input_clock, replay_parted, machine);
+	input_add(machine->input, &machine->user);
+}
+
+/* ---- The window ---- */
 
 static void
 window_closed(void *opaque)
@@ -464,6 +515,7 @@ make(struct machine *machine)
 				 &machine->apic_bus, &machine->control, config->seed);
 	machine->cpus->complete_forms = config->one_insn;
 	sockets.intr = (struct irq_line){cpus_set_intr, machine->cpus, 0};
+	make_door(machine);
 	error = make_host_ends(machine, &sockets);
 	if (!error)
 		machine->pc = pc_new(config, &sockets, &error);

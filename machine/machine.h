@@ -8,6 +8,7 @@
 
 #include "base/events.h"
 #include "base/types.h"
+#include "bus/input.h"
 #include "bus/irq.h"
 #include "bus/machine_control.h"
 #include "bus/packet.h"
@@ -20,7 +21,6 @@ struct block_host;
 struct chardev_host;
 struct cpus;
 struct debugger;
-struct input;
 struct memory;
 struct net_backend;
 struct pc;
@@ -52,6 +52,7 @@ struct machine {
 	struct net_backend *backend[CONFIG_NETDEVS];
 	struct block_host *drive[CONFIG_DRIVES];
 	struct sdl_window *window;
+	struct input_source user; /* keyboard and mouse */
 
 	/* The machine's own events: host input, -stop-after, -hash. None is state. */
 	struct event poll, limit, hash;

@@ -1,9 +1,8 @@
 /*
  * A whole machine in one file.
  *
- * After a head, the file has one section per state_section() of the machine, in the order of the visit: a head with
- * name, version, sizes and checksums, and the section's bytes as one zstd frame. The last section is called "end". RAM is
- * stored without its pages of zeros.
+ * A container (container.h) with one section per state_section() of the machine, in the order of the visit. RAM is stored
+ * without its pages of zeros.
  */
 #ifndef NB_MACHINE_SNAPSHOT_H
 #define NB_MACHINE_SNAPSHOT_H

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "base/types.h"
+#include "bus/input.h"
 #include "bus/packet.h"
 #include "net/net.h"
 
@@ -34,6 +35,8 @@ struct net_backend {
 	struct net_statistics statistics;
 	void *host;                  /* the kind's own struct */
 	struct input_source *source; /* where the host's frames come in; NULL: nowhere */
+	char source_name[INPUT_NAME];
+	void (*poll)(void *host, u64 now); /* of net_source() */
 
 	/* Set by the kind; each may be NULL. */
 	void (*transmit)(struct net_backend *b, const u8 *frame, size_t size);
@@ -51,6 +54,11 @@ char *net_option_bool(struct net_options *options, const char *key, bool *value)
 bool net_to_card(struct net_backend *b, const u8 *frame, size_t size);
 bool net_card_can_receive(struct net_backend *b);
 void net_dropped(struct net_backend *b);
+
+/* What tap and socket push through the door: a frame for the card, and that one from the card was lost. */
+enum { NET_FRAME, NET_LOST };
+/* A source of these. `opaque` is the kind's own. */
+struct input_source net_source(const char *kind, void (*poll)(void *opaque, u64 now), void *opaque, int fd, struct net_backend *b);
 
 /* "[ADDR]:PORT" with a dotted address, no address means any. NULL, or an error. */
 char *net_parse_address(const char *text, struct sockaddr_in *address);

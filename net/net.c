@@ -2,6 +2,7 @@
 #include "net/net.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,6 +164,34 @@ net_to_card(struct net_backend *b, const u8 *frame, size_t size)
 	return true;
 }
 
+static void
+take(void *opaque, u32 kind, const u8 *data, size_t size)
+{
+	struct net_backend *b = opaque;
+
+	if (kind == NET_FRAME && size <= PACKET_MAX)
+		net_to_card(b, data, size);
+	else
+		net_dropped(b);
+}
+
+static void
+poll_kind(void *opaque, u64 now)
+{
+	struct net_backend *b = opaque;
+
+	b->poll(b->host, now);
+}
+
+/* `opaque` becomes b->host. */
+struct input_source
+net_source(const char *kind, void (*poll)(void *opaque, u64 now), void *opaque, int fd, struct net_backend *b)
+{
+	assert(!b->host || b->host == opaque);
+	b->poll = poll;
+	return (struct input_source){.name = kind, .poll = poll_kind, .opaque = b, .fd = fd, .take = take};
+}
+
 /* Making and unmaking */
 
 static char *
@@ -228,8 +257,11 @@ net_create(const char *optarg, struct events *events, struct input *input, struc
 		net_free(b);
 		return error;
 	}
-	if (b->source)
+	if (b->source) {
+		snprintf(b->source_name, sizeof(b->source_name), "%s %.*s", b->kind, INPUT_NAME - 8, b->id);
+		b->source->name = b->source_name;
 		input_add(input, b->source);
+	}
 	link->backend = b;
 	link->transmit = from_card;
 	link->ready = card_ready;
@@ -258,7 +290,7 @@ net_free(struct net_backend *b)
 void
 net_state(struct net_backend *b, struct state *s)
 {
-	state_section(s, "net", 1);
+	state_section(s, "net", 2);
 	STATE(s, b->statistics);
 	if (b->state)
 		b->state(b, s);

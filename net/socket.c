@@ -77,8 +77,10 @@ socket_transmit(struct net_backend *b, const u8 *frame, size_t size)
 	struct net_socket *n = b->host;
 	u32 length = htonl((u32)size);
 
+	if (!input_point(b->input))
+		return;
 	if (n->peer < 0 || n->out_size + LENGTH_SIZE + size > OUT_LIMIT) {
-		net_dropped(b);
+		input_push(b->input, &n->source, NET_LOST, NULL, 0);
 		return;
 	}
 	memcpy(n->out + n->out_size, &length, LENGTH_SIZE);
@@ -111,7 +113,7 @@ deliver(struct net_socket *n)
 			return false;
 		if (n->in_size < whole || !net_card_can_receive(n->backend))
 			return true;
-		net_to_card(n->backend, n->in + LENGTH_SIZE, length);
+		input_push(n->backend->input, &n->source, NET_FRAME, n->in + LENGTH_SIZE, length);
 		memmove(n->in, n->in + whole, n->in_size - whole);
 		n->in_size -= whole;
 	}
@@ -232,14 +234,15 @@ net_socket_create(struct net_backend *b, struct net_options *options)
 	}
 	n->backend = b;
 	n->listener = n->peer = -1;
-	error = listen_at ? open_listener(&address, listen_at, &n->listener)
-			  : open_peer(&address, connect_to, &n->peer);
+	if (!input_replays(b->input))
+		error = listen_at ? open_listener(&address, listen_at, &n->listener)
+				  : open_peer(&address, connect_to, &n->peer);
 	if (error) {
 		free(n->out);
 		free(n);
 		return error;
 	}
-	n->source = (struct input_source){"socket", socket_poll, n, -1};
+	n->source = net_source("socket", socket_poll, n, -1, b);
 	update_fd(n);
 	b->host = n;
 	b->transmit = socket_transmit;

@@ -34,12 +34,13 @@ static void
 tap_transmit(struct net_backend *b, const u8 *frame, size_t size)
 {
 	struct tap *tap = b->host;
-	ssize_t written = write(tap->fd, frame, size);
 
+	if (!input_point(b->input))
+		return;
 	/* A full queue or an interface that is down loses the frame, as a wire would. */
-	if (written != (ssize_t)size) {
+	if (write(tap->fd, frame, size) != (ssize_t)size) {
 		log_debug("%s: frame of %zu bytes lost: %s", tap->name, size, strerror(errno));
-		net_dropped(b);
+		input_push(b->input, &tap->source, NET_LOST, NULL, 0);
 	}
 }
 
@@ -55,7 +56,7 @@ tap_poll(void *opaque, u64 now)
 		ssize_t size = read(tap->fd, frame, sizeof(frame));
 
 		if (size > 0)
-			net_to_card(tap->backend, frame, (size_t)size);
+			input_push(tap->backend->input, &tap->source, NET_FRAME, frame, (size_t)size);
 		else if (size == 0 || errno == EAGAIN || errno == EIO) /* EIO: the interface is down */
 			return;
 		else if (errno != EINTR)
@@ -68,7 +69,8 @@ tap_free(struct net_backend *b)
 {
 	struct tap *tap = b->host;
 
-	close(tap->fd);
+	if (tap->fd >= 0)
+		close(tap->fd);
 	free(tap);
 }
 
@@ -107,18 +109,19 @@ net_tap_create(struct net_backend *b, struct net_options *options)
 	(void)net_option(options, "downscript");
 	if (script && strcmp(script, "no") != 0)
 		return error_string("tap: script=%s: scripts are not run, only script=no is known", script);
-	error = tap_open(name, &fd);
+	error = input_replays(b->input) ? NULL : tap_open(name, &fd);
 	if (error)
 		return error;
 	tap = calloc(1, sizeof(*tap));
 	if (!tap) {
-		close(fd);
+		if (fd >= 0)
+			close(fd);
 		return error_string("out of memory");
 	}
 	tap->backend = b;
 	tap->fd = fd;
 	strcpy(tap->name, name);
-	tap->source = (struct input_source){"tap", tap_poll, tap, fd};
+	tap->source = net_source("tap", tap_poll, tap, fd, b);
 	b->host = tap;
 	b->transmit = tap_transmit;
 	b->free = tap_free;

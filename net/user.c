@@ -64,6 +64,9 @@ struct frame {
 
 struct timer;
 
+/* What passes the door (bus/input.h): a frame for the card; when libslirp wants its clock looked at (0: not), or its timer. */
+enum { INPUT_FRAME, INPUT_TICK, INPUT_ROUTER };
+
 struct user {
 	struct net_backend *backend;
 	Slirp *slirp;
@@ -71,8 +74,9 @@ struct user {
 	struct frame *head, **tail;
 	u32 queued;
 	u64 last_due;
-	struct event deliver, tick;
+	struct event deliver, tick, router_due;
 	struct timer *router;
+	bool starting;
 	struct pollfd *fds;
 	unsigned fd_count, fd_room;
 
@@ -93,7 +97,6 @@ struct timer {
 	struct user *user;
 	SlirpTimerCb callback;
 	void *opaque;
-	struct event event;
 };
 
 static u64
@@ -176,23 +179,55 @@ remove_head(struct user *u)
 	free(f);
 }
 
-static ssize_t
-send_packet(const void *data, size_t size, void *opaque)
+static void
+take_frame(struct user *u, const u8 *data, size_t size)
 {
-	struct user *u = opaque;
 	u64 due = MAX(now_of(u) + from_ns(u, LATENCY_NS),
 		      u->last_due + from_ns(u, (size + FRAME_OVERHEAD) * NS_PER_BYTE));
 
-	if (u->replaying)
-		return (ssize_t)size; /* the queue is loaded by itself */
 	if (u->queued == QUEUE_LIMIT || size > PACKET_MAX) {
 		net_dropped(u->backend);
-		return (ssize_t)size;
+		return;
 	}
 	memcpy(append(u, (u32)size, due)->data, data, size);
 	u->last_due = due;
 	if (u->queued == 1)
 		event_arm(u->backend->events, &u->deliver, due);
+}
+
+/* All that libslirp does to the machine, now or in a replay, when there is no libslirp. */
+static void
+take_input(void *opaque, u32 kind, const u8 *data, size_t size)
+{
+	struct user *u = opaque;
+	struct event *event = kind == INPUT_TICK ? &u->tick : &u->router_due;
+	u64 due;
+
+	if (kind == INPUT_FRAME) {
+		take_frame(u, data, size);
+		return;
+	}
+	if (size != sizeof(due))
+		return;
+	memcpy(&due, data, sizeof(due));
+	if (due)
+		event_arm(u->backend->events, event, due);
+	else
+		event_disarm(u->backend->events, event);
+}
+
+static void
+push(struct user *u, u32 kind, const void *data, size_t size)
+{
+	/* Repeating a history: the queue and the events are loaded by themselves. */
+	if (!u->replaying)
+		input_push(u->backend->input, &u->source, kind, data, size);
+}
+
+static ssize_t
+send_packet(const void *data, size_t size, void *opaque)
+{
+	push(opaque, INPUT_FRAME, data, size);
 	return (ssize_t)size;
 }
 
@@ -253,22 +288,26 @@ arm_tick(struct user *u)
 {
 	u32 timeout = UINT32_MAX;
 
+	u64 due = 0;
+
 	slirp_pollfds_fill(u->slirp, &timeout, add_no_fd, u);
-	if (u->replaying)
-		return;
 	if (timeout < IDLE_TIMEOUT_MS)
-		event_arm(u->backend->events, &u->tick, now_of(u) + from_ns(u, (u64)MAX(timeout, 1u) * NS_PER_MS));
-	else
-		event_disarm(u->backend->events, &u->tick);
+		due = now_of(u) + from_ns(u, (u64)MAX(timeout, 1u) * NS_PER_MS);
+	if (due != (event_armed(&u->tick) ? u->tick.time : 0))
+		push(u, INPUT_TICK, &due, sizeof(due));
 }
 
 static void
 tick(void *opaque, u64 now)
 {
+	struct user *u = opaque;
+
 	(void)now;
-	remember(opaque, HISTORY_TICK, NULL, 0);
-	run_timers(opaque);
-	arm_tick(opaque);
+	if (!input_point(u->backend->input))
+		return;
+	remember(u, HISTORY_TICK, NULL, 0);
+	run_timers(u);
+	arm_tick(u);
 }
 
 static void
@@ -276,6 +315,8 @@ user_transmit(struct net_backend *b, const u8 *frame, size_t size)
 {
 	struct user *u = b->host;
 
+	if (!input_point(b->input))
+		return;
 	if (size)
 		remember(u, (u32)size, frame, size);
 	run_timers(u);
@@ -368,11 +409,13 @@ guest_error(const char *message, void *opaque)
 static void
 timer_fire(void *opaque, u64 now)
 {
-	struct timer *timer = opaque;
+	struct user *u = opaque;
 
 	(void)now;
-	remember(timer->user, HISTORY_TIMER, NULL, 0);
-	timer->callback(timer->opaque);
+	if (!input_point(u->backend->input) || !u->router)
+		return;
+	remember(u, HISTORY_TIMER, NULL, 0);
+	u->router->callback(u->router->opaque);
 }
 
 static void *
@@ -386,7 +429,6 @@ timer_new(SlirpTimerCb callback, void *callback_opaque, void *opaque)
 	timer->callback = callback;
 	timer->opaque = callback_opaque;
 	timer->user->router = timer;
-	event_init(&timer->event, "slirp timer", EVENT_DEVICE, timer_fire, timer);
 	return timer;
 }
 
@@ -397,7 +439,6 @@ timer_free(void *opaque, void *user)
 
 	(void)user;
 	timer->user->router = NULL;
-	event_disarm(timer->user->backend->events, &timer->event);
 	free(timer);
 }
 
@@ -405,11 +446,13 @@ timer_free(void *opaque, void *user)
 static void
 timer_mod(void *opaque, int64_t expire_ms, void *user)
 {
-	struct timer *timer = opaque;
 	struct user *u = user;
+	u64 due = now_of(u) + from_ns(u, (u64)ROUTER_INTERVAL_MS * NS_PER_MS);
 
+	(void)opaque;
 	(void)expire_ms;
-	event_arm(u->backend->events, &timer->event, now_of(u) + from_ns(u, (u64)ROUTER_INTERVAL_MS * NS_PER_MS));
+	if (!u->starting)
+		push(u, INPUT_ROUTER, &due, sizeof(due));
 }
 
 /* user_poll() asks libslirp for its descriptors each time. */
@@ -476,7 +519,7 @@ slirp_part_state(struct user *u, struct state *s)
 
 	if (!buffer.data)
 		stop_host_error("out of memory");
-	if (state_mode(s) != STATE_LOAD)
+	if (state_mode(s) != STATE_LOAD && u->slirp)
 		slirp_state_save(u->slirp, buffer_write, &buffer);
 	STATE(s, version);
 	STATE(s, buffer.size);
@@ -485,7 +528,7 @@ slirp_part_state(struct user *u, struct state *s)
 		buffer.size = 0;
 	}
 	state_bytes(s, buffer.data, buffer.size);
-	if (state_mode(s) == STATE_LOAD && buffer.size &&
+	if (state_mode(s) == STATE_LOAD && buffer.size && u->slirp &&
 	    slirp_state_load(u->slirp, (int)version, buffer_read, &buffer) < 0)
 		state_fail(s, "user network: libslirp refuses its state");
 	free(buffer.data);
@@ -494,9 +537,11 @@ slirp_part_state(struct user *u, struct state *s)
 static bool
 start_slirp(struct user *u)
 {
+	u->starting = true;
 	u->slirp = slirp_new(&u->config, &callbacks, u);
 	if (u->slirp)
 		run_timers(u); /* `curtime` is the library's, not the instance's */
+	u->starting = false;
 	return u->slirp;
 }
 
@@ -580,7 +625,7 @@ load_history(struct user *u, struct state *s, u64 size)
 
 	/* Also when nothing comes of it: the machine is thrown away then. */
 	stop_slirp(u);
-	if (!start_slirp(u))
+	if (!input_replays(u->backend->input) && !start_slirp(u))
 		stop_host_error("libslirp cannot be started again");
 	free(u->history);
 	u->history_size = 0;
@@ -594,7 +639,7 @@ load_history(struct user *u, struct state *s, u64 size)
 	u->history_size = size;
 	u->replaying = true;
 	u->replay_time = 0;
-	good = repeat(u, u->history, size);
+	good = !u->slirp || repeat(u, u->history, size);
 	u->replaying = false;
 	if (!good)
 		u->history_size = 0;
@@ -607,7 +652,8 @@ static void
 slirp_state(struct user *u, struct state *s)
 {
 	u64 size = u->history_size;
-	bool outside = u->outside;
+	/* While libslirp is not at this moment, or not there, what it holds is not this moment's either. */
+	bool outside = u->outside || (state_mode(s) == STATE_SAVE && input_in_past(u->backend->input));
 
 	state_bool(s, &outside);
 	if (state_mode(s) == STATE_SAVE && outside)
@@ -666,9 +712,9 @@ user_state(struct net_backend *b, struct state *s)
 	STATE(s, u->last_due);
 	state_event(s, b->events, &u->deliver);
 	state_event(s, b->events, &u->tick);
-	if (state_mode(s) == STATE_HASH)
-		slirp_part_state(u, s);
-	else
+	state_event(s, b->events, &u->router_due);
+	/* libslirp is no part of the machine: a replay does without it, and a return into the past leaves it where it is. */
+	if (state_mode(s) != STATE_HASH && !state_is_checkpoint(s))
 		slirp_state(u, s);
 }
 
@@ -747,13 +793,15 @@ option_addresses(struct net_options *options, SlirpConfig *config)
 }
 
 static char *
-option_tftp(struct net_options *options, SlirpConfig *config)
+option_tftp(struct user *u, struct net_options *options, SlirpConfig *config)
 {
 	struct stat about;
 
 	config->tftp_path = net_option(options, "tftp");
 	config->bootfile = net_option(options, "bootfile");
 	config->tftp_server_name = net_option(options, "tftp-server-name");
+	if (input_replays(u->backend->input))
+		return NULL;
 	if (config->tftp_path && stat(config->tftp_path, &about) != 0)
 		return error_string("user: tftp=%s: %s", config->tftp_path, strerror(errno));
 	if (config->tftp_path && !S_ISDIR(about.st_mode))
@@ -799,6 +847,7 @@ user_free(struct net_backend *b)
 	stop_slirp(u);
 	event_disarm(b->events, &u->deliver);
 	event_disarm(b->events, &u->tick);
+	event_disarm(b->events, &u->router_due);
 	while (u->head)
 		remove_head(u);
 	free(u->fds);
@@ -827,7 +876,7 @@ start(struct user *u, struct net_options *options)
 
 	error = option_addresses(options, &config);
 	if (!error)
-		error = option_tftp(options, &config);
+		error = option_tftp(u, options, &config);
 	if (!error)
 		error = net_option_bool(options, "restrict", &restricted);
 	if (!error)
@@ -849,6 +898,14 @@ start(struct user *u, struct net_options *options)
 	inet_pton(AF_INET6, "fec0::2", &config.vhost6);
 	inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
 	u->config = config;
+	if (config.in6_enabled)
+		event_arm(u->backend->events, &u->router_due,
+			  now_of(u) + from_ns(u, (u64)ROUTER_INTERVAL_MS * NS_PER_MS));
+	if (input_replays(u->backend->input)) {
+		while (net_option(options, "hostfwd"))
+			;
+		return NULL;
+	}
 	if (!start_slirp(u))
 		return error_string("user: libslirp %s refuses the configuration", slirp_version_string());
 	while ((forward = net_option(options, "hostfwd"))) {
@@ -870,7 +927,8 @@ net_user_create(struct net_backend *b, struct net_options *options)
 	u->tail = &u->head;
 	event_init(&u->deliver, "user net delivery", EVENT_DEVICE, deliver, u);
 	event_init(&u->tick, "user net tick", EVENT_DEVICE, tick, u);
-	u->source = (struct input_source){"user", user_poll, u, -1};
+	event_init(&u->router_due, "slirp timer", EVENT_DEVICE, timer_fire, u);
+	u->source = (struct input_source){.name = "user", .poll = user_poll, .opaque = u, .fd = -1, .take = take_input};
 	b->host = u;
 	b->source = &u->source;
 	b->transmit = user_transmit;

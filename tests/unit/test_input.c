@@ -19,7 +19,8 @@ static void
 sources_are_polled_in_the_order_they_were_added(void **state)
 {
 	struct input *input = input_new();
-	struct input_source a = {"a", note, "a", -1}, b = {"b", note, "b", -1};
+	struct input_source a = {.name = "a", .poll = note, .opaque = "a", .fd = -1};
+	struct input_source b = {.name = "b", .poll = note, .opaque = "b", .fd = -1};
 
 	(void)state;
 	order[0] = 0;
@@ -35,7 +36,7 @@ static void
 waiting_ends_when_a_descriptor_has_input(void **state)
 {
 	struct input *input = input_new();
-	struct input_source a = {"a", note, "a", -1};
+	struct input_source a = {.name = "a", .poll = note, .opaque = "a", .fd = -1};
 	int fds[2];
 
 	(void)state;
