@@ -12,7 +12,7 @@
 
 #include "cpu/state.h"
 
-struct vmcs_field;
+struct vmx_broken_rule;
 
 /* One data access by linear address. After it when reading, before it when writing. */
 struct hook_access {
@@ -42,8 +42,8 @@ struct hooks {
 	void (*vm_exit)(void *opaque, struct vcpu *cpu, u32 reason, bool entry_failed);
 	/* Guest state is loaded, an injected event not yet delivered. */
 	void (*vm_entry)(void *opaque, struct vcpu *cpu);
-	/* A check refused the entry, by VMfail or by an exit that follows. */
-	void (*entry_refused)(void *opaque, struct vcpu *cpu, const char *id, const char *rule);
+	/* A VM entry fails, by VMfail or by an exit that follows: called for each rule that is broken, `number` counts from 0. */
+	void (*entry_refused)(void *opaque, struct vcpu *cpu, const struct vmx_broken_rule *broken, unsigned number);
 	/* VMWRITE changes a field of the current VMCS, which still holds the old value. */
 	void (*vmwrite)(void *opaque, struct vcpu *cpu, u64 encoding, u64 value);
 };

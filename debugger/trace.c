@@ -169,7 +169,7 @@ trace_other(struct debugger *d, struct vcpu *cpu, enum trace_kind kind, const ch
 {
 	struct trace *t = d->trace;
 	u64 now = cpu_time(cpu), rip = cpu->current ? insn_rip(cpu, cpu->current) : cpu->rip;
-	char text[240];
+	char text[800];
 	va_list list;
 
 	if (!trace_wants(d, kind))

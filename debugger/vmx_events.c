@@ -12,6 +12,17 @@ reason_text(u32 reason)
 	return name ? name : "?";
 }
 
+void
+describe_rule_values(const struct vmx_broken_rule *broken, char *text, size_t size)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (const struct vmx_rule_value *v = broken->values; v->name && used < size; v++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s%s%s = %#llx", used ? ", " : "", v->segment ? v->segment : "",
+					 v->segment ? "_" : "", v->name, (ull)v->value);
+}
+
 static void
 note(u64 value, u64 *sum, u64 *min, u64 *max, u64 count)
 {
@@ -111,13 +122,18 @@ on_vm_entry(void *opaque, struct vcpu *cpu)
 }
 
 static void
-on_entry_refused(void *opaque, struct vcpu *cpu, const char *id, const char *rule)
+on_entry_refused(void *opaque, struct vcpu *cpu, const struct vmx_broken_rule *broken, unsigned number)
 {
 	struct debugger *d = opaque;
+	char values[400];
 
-	snprintf(d->refused_rule, sizeof(d->refused_rule), "%s: %s", id, rule);
+	describe_rule_values(broken, values, sizeof(values));
 	if (trace_wants(d, TRACE_ENTRY_FAIL))
-		trace_other(d, cpu, TRACE_ENTRY_FAIL, "entry_fail", "check=%s rule=\"%s\"", id, rule);
+		trace_other(d, cpu, TRACE_ENTRY_FAIL, "entry_fail", "check=%s heading=\"%s\" rule=\"%s\" %s", broken->id, broken->heading,
+			    broken->rule, values);
+	if (number)
+		return;
+	snprintf(d->refused_rule, sizeof(d->refused_rule), "%s: %s", broken->id, broken->rule);
 	breakpoints_event(d, cpu, BREAK_ENTRY_FAIL, 0, "VM entry refused by %s", d->refused_rule);
 }
 

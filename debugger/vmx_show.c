@@ -170,9 +170,12 @@ info_vmcs(struct debugger *d, const char *arguments)
 /* --- vmcs check, vmcs diff --- */
 
 static void
-on_broken_rule(void *opaque, const char *id, const char *rule)
+on_broken_rule(void *opaque, const struct vmx_broken_rule *broken)
 {
-	say(opaque, "  %s: %s\n", id, rule);
+	char values[400];
+
+	describe_rule_values(broken, values, sizeof(values));
+	say(opaque, "  %s: %s\n      %s\n      \"%s\"\n", broken->id, broken->rule, values, broken->heading);
 }
 
 static void

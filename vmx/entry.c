@@ -19,15 +19,17 @@ LOG_CATEGORY("vmx");
 #define IA32_PERF_GLOBAL_CTRL 0x38f
 
 bool
-check_failed(struct check *c, const char *id, const char *rule)
+check_failed(struct check *c, const char *id, const char *rule, const struct vmx_rule_value *values)
 {
+	const struct vmx_broken_rule broken = {id, c->heading, rule, values};
+
 	if (c->failures++ == 0) {
 		c->id = id;
 		c->rule = rule;
 	}
 	if (!c->report)
 		return true;
-	c->report(c->opaque, id, rule);
+	c->report(c->opaque, &broken);
 	return false;
 }
 
@@ -68,12 +70,16 @@ check_perf_global_reserved(struct vcpu *cpu)
 	return ~((BIT(MIN(general, 32u)) - 1) | (BIT(fixed) - 1) << 32);
 }
 
+u64
+check_pdpte_reserved(const struct vcpu *cpu)
+{
+	return BITS(~0ull, 2, 1) << 1 | BITS(~0ull, 8, 5) << 5 | ~0ull << cpu->model->physical_bits;
+}
+
 bool
 check_pdpte(const struct vcpu *cpu, u64 pdpte)
 {
-	u64 reserved = BITS(~0ull, 2, 1) << 1 | BITS(~0ull, 8, 5) << 5;
-
-	return !(pdpte & 1) || !(pdpte & reserved || pdpte >> cpu->model->physical_bits);
+	return !(pdpte & 1) || !(pdpte & check_pdpte_reserved(cpu));
 }
 
 static void
@@ -209,6 +215,42 @@ take_controls(struct vmx *vmx, const struct check *c)
 	vmx->ple_first = vmx->ple_last = 0;
 }
 
+struct teller {
+	struct vcpu *cpu;
+	unsigned number;
+};
+
+static void
+tell_hooks(void *opaque, const struct vmx_broken_rule *broken)
+{
+	struct teller *t = opaque;
+
+	t->cpu->hooks->entry_refused(t->cpu->hooks->opaque, t->cpu, broken, t->number++);
+}
+
+static void
+msr_load_failed(struct vcpu *cpu, const struct vmcs *v, unsigned entry)
+{
+	u64 address = v->entry_msr_load_address + 16ull * (entry - 1);
+	const struct vmx_rule_value values[] = {
+		NAMED("entry", entry),
+		NAMED("of", v->entry_msr_load_count),
+		NAMED("at", address),
+		NAMED("MSR", (u32)phys_read(cpu, address, 4)),
+		NAMED("reserved", (u32)phys_read(cpu, address + 4, 4)),
+		NAMED("value", phys_read(cpu, address + 8, 8)),
+		{NULL, NULL, 0},
+	};
+	const struct vmx_broken_rule broken = {"VE-MSR", "Loading MSRs", vmx_msr_load_refusal(cpu, address, entry),
+					       values};
+
+	cpu->vmx->stats.failed_entries++;
+	log_info("VM entry fails: MSR-load entry %u: %s", entry, broken.rule);
+	if (cpu->hooks)
+		cpu->hooks->entry_refused(cpu->hooks->opaque, cpu, &broken, 0);
+	vm_entry_failure(cpu, REASON_MSR_LOAD_FAIL, entry, "VM-entry MSR-load area");
+}
+
 enum vm_error
 vmx_enter(struct vcpu *cpu)
 {
@@ -229,7 +271,7 @@ vmx_enter(struct vcpu *cpu)
 		vmx->stats.failed_entries++;
 		log_info("VM entry fails by %s: %s", c.id, c.rule);
 		if (cpu->hooks)
-			cpu->hooks->entry_refused(cpu->hooks->opaque, cpu, c.id, c.rule);
+			vmx_entry_doctor(cpu, tell_hooks, &(struct teller){cpu, 0});
 	}
 	if (error)
 		return error;
@@ -242,11 +284,8 @@ vmx_enter(struct vcpu *cpu)
 	take_controls(vmx, &c);
 	load_guest(cpu, v);
 	entry = vmx_msr_load(cpu, v->entry_msr_load_address, v->entry_msr_load_count);
-	if (entry) {
-		vmx->stats.failed_entries++;
-		log_info("VM entry fails: MSR-load entry %u", entry);
-		vm_entry_failure(cpu, REASON_MSR_LOAD_FAIL, entry, "VM-entry MSR-load area");
-	}
+	if (entry)
+		msr_load_failed(cpu, v, entry);
 	vmx->launched = 1;
 	vmx->stats.entries++;
 

@@ -47,9 +47,15 @@ vmx_eptp_valid(const struct vcpu *cpu, u64 eptp)
 
 	if (!(type == 0 && VMX_ALLOWED(cap, EPTCAP, UC)) && !(type == 6 && VMX_ALLOWED(cap, EPTCAP, WB)))
 		return false;
-	if (BITS(eptp, 5, 3) != LEVELS - 1 || BITS(eptp, 11, 7) != 0 || eptp >> cpu->model->physical_bits)
-		return false;
-	return !(eptp & EPTP_ACCESSED_DIRTY) || VMX_ALLOWED(cap, EPTCAP, ACCESSED_DIRTY);
+	return BITS(eptp, 5, 3) == LEVELS - 1 && !(eptp & vmx_eptp_reserved(cpu));
+}
+
+u64
+vmx_eptp_reserved(const struct vcpu *cpu)
+{
+	u64 reserved = BITS(~0ull, 11, 7) << 7 | ~0ull << cpu->model->physical_bits;
+
+	return reserved | (VMX_ALLOWED(&cpu->vmx->cap, EPTCAP, ACCESSED_DIRTY) ? 0 : EPTP_ACCESSED_DIRTY);
 }
 
 void

@@ -30,21 +30,41 @@ is_x2apic(u32 index)
 	return index >> 8 == 8;
 }
 
-static bool
-load_one(struct vcpu *cpu, const struct msr_entry *entry)
+/* NULL when nothing but WRMSR itself can refuse the entry. */
+static const char *
+refusal(const struct msr_entry *entry)
 {
-	if (entry->reserved || is_x2apic(entry->index))
-		return false;
+	if (entry->reserved)
+		return "bits 63:32 are 0";
+	if (is_x2apic(entry->index))
+		return "the MSR is not of the x2APIC (800H to 8FFH)";
 	switch (entry->index) {
 	case IA32_FS_BASE:
 	case IA32_GS_BASE:
+		return "the MSR is not the base of FS or GS";
 	case IA32_SMM_MONITOR_CTL:
+		return "the MSR is not IA32_SMM_MONITOR_CTL";
 	case IA32_BIOS_UPDT_TRIG:
 	case IA32_BIOS_SIGN_ID:
-		return false;
+		return "the MSR does not update microcode";
 	default:
-		return msr_write(cpu, entry->index, entry->value);
+		return NULL;
 	}
+}
+
+static bool
+load_one(struct vcpu *cpu, const struct msr_entry *entry)
+{
+	return !refusal(entry) && msr_write(cpu, entry->index, entry->value);
+}
+
+const char *
+vmx_msr_load_refusal(struct vcpu *cpu, u64 address, unsigned entry)
+{
+	struct msr_entry e = read_entry(cpu, address);
+	const char *why = entry > MSR_LIST_MAX ? "the list is within the recommended maximum" : refusal(&e);
+
+	return why ? why : "WRMSR of the value does not fault";
 }
 
 unsigned

@@ -110,7 +110,16 @@ void vmx_load_current(struct vmx *vmx, u64 address);
 /* --- entry.c --- */
 /* VM entry after the basic checks of VMLAUNCH and VMRESUME. Returns only when it fails with VMfail: the error number. */
 enum vm_error vmx_enter(struct vcpu *cpu);
-typedef void (*vmx_doctor_callback)(void *opaque, const char *id, const char *rule);
+struct vmx_rule_value {
+	const char *segment; /* NULL, or the segment register that the name belongs to */
+	const char *name;    /* a VMCS field, a control, what a mask demands ("must be 0"); NULL ends the list */
+	u64 value;
+};
+struct vmx_broken_rule {
+	const char *id, *heading, *rule; /* in VMX.md; in SDM 3, "VM Entries"; the condition that does not hold */
+	const struct vmx_rule_value *values;
+};
+typedef void (*vmx_doctor_callback)(void *opaque, const struct vmx_broken_rule *broken);
 /* Evaluates all checks that VM entry would make now and reports every one that fails; returns their number. Changes nothing. */
 unsigned vmx_entry_doctor(struct vcpu *cpu, vmx_doctor_callback report, void *opaque);
 
@@ -135,6 +144,8 @@ _Noreturn void vm_entry_failure(struct vcpu *cpu, u32 reason, u64 qualification,
 /* --- msr_list.c --- */
 /* Returns 0, or the number (from 1) of the entry that failed. */
 unsigned vmx_msr_load(struct vcpu *cpu, u64 address, u32 count);
+/* Why entry number `entry` of an MSR-load area, at `address`, was not loaded. */
+const char *vmx_msr_load_refusal(struct vcpu *cpu, u64 address, unsigned entry);
 unsigned vmx_msr_store(struct vcpu *cpu, u64 address, u32 count);
 
 /* --- boundary.c --- */
@@ -144,6 +155,8 @@ u32 vmx_timer_left(const struct vcpu *cpu);
 
 /* --- ept.c --- */
 bool vmx_eptp_valid(const struct vcpu *cpu, u64 eptp);
+/* Bits of an EPTP that must be 0; memory type and walk length have their own rules. */
+u64 vmx_eptp_reserved(const struct vcpu *cpu);
 void vmx_select_eptp(struct vcpu *cpu);
 
 /* --- apicv.c --- */

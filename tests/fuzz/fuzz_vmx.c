@@ -186,11 +186,11 @@ struct heard {
 };
 
 static void
-hear(void *opaque, const char *id, const char *rule)
+hear(void *opaque, const struct vmx_broken_rule *broken)
 {
 	struct heard *h = opaque;
+	const char *id = broken->id;
 
-	(void)rule;
 	if (!h->first)
 		h->first = id;
 	if (!strncmp(id, "VE-HST", 6))
