@@ -15,8 +15,6 @@
 #define CHUNK 65536
 
 /* The BIOS data area: segment of the extended one, and KiB of memory below it. */
-#define BDA_EBDA 0x40e
-#define BDA_MEMORY 0x413
 
 static char *
 open_file(const char *path, int *fd, u64 *size)
@@ -250,10 +248,6 @@ loader_load(const struct config *config, struct memory *m, struct boot_state *st
 	*state = (struct boot_state){0};
 	if (!error)
 		error = load_kernel(&l);
-	if (!error) {
-		memory_write(m, BDA_EBDA, 2, LOW_END >> 4);
-		memory_write(m, BDA_MEMORY, 2, LOW_END >> 10);
-	}
 	free(l.kernel.data);
 	return error;
 }

@@ -44,7 +44,7 @@ struct machine {
 	struct machine_control control;
 	struct boot_state boot;     /* of direct boot */
 	struct firmware firmware;   /* otherwise */
-	u8 reset_page[4096];        /* of direct boot: the last page below 4 GiB (reset_vector.c) */
+	u8 reset_page[4096];        /* of direct boot: bios/direct.S with the memory map (reset_vector.c) */
 
 	struct chardev_host *serial[CONFIG_SERIALS], *debugcon;
 	struct debugger *debugger; /* NULL unless asked for */
@@ -77,7 +77,7 @@ int machine_run(struct machine *machine);
 
 /* Software has come to the reset vector, where there is no firmware: at the next boundary the machine does its part. */
 void machine_call_firmware(struct machine *machine);
-/* reset_vector.c: its code as ROM, and in RAM below 1 MiB, to be put there at each boot. */
+/* reset_vector.c: its page as ROM; the copy in RAM below 1 MiB, interrupt vectors and BIOS data area, at each boot. */
 void reset_vector_map(struct machine *machine);
 void reset_vector_copy(struct machine *machine);
 /* Sends processor 0 where the shutdown byte says; false if it says nothing. */

@@ -1,30 +1,38 @@
 /*
- * What lies at the reset vector in direct boot, where no firmware does: a few instructions that call for it, and what
- * firmware would do then. By the shutdown byte in CMOS it goes on where software has said, or starts all over.
+ * What direct boot has in place of firmware: a page of code (bios/direct.S) with the reset vector and BIOS services, the
+ * interrupt vectors and the BIOS data area that go with it, and what firmware would do when software jumps to the reset
+ * vector. By the shutdown byte in CMOS it goes on where software has said, or starts all over.
  *
- * Source: IBM PC AT Technical Reference, BIOS listing ("Shutdown" codes 5 and 0Ah: jump by the pointer at 40h:67h).
- * Codes that return from block moves and from tests of extended memory mean "start over" too.
+ * Source: IBM PC AT Technical Reference, BIOS listing ("Shutdown" codes 5 and 0Ah: jump by the pointer at 40h:67h) and
+ * BIOS data area. Codes that return from block moves and from tests of extended memory mean "start over" too.
  */
 #include <string.h>
 
+#include "bios/direct.h"
 #include "bus/memory.h"
 #include "bus/ports.h"
 #include "cpu/vcpu.h"
+#include "machine/loader_internal.h"
 #include "machine/machine.h"
 #include "machine/pc.h"
 
-#define ROM_BASE 0xfffff000u
-#define LOW_COPY 0xffff0u /* where programs jump to that want a restart */
-#define CALL_PORT 0xea
-
 #define CMOS_SHUTDOWN 0x0f
-#define JUMP_POINTER 0x467
+#define CMOS_EQUIPMENT 0x14
 
-static const u8 code[] = {
-	0xe6, CALL_PORT, /* out CALL_PORT, al */
-	0xf4,            /* hlt */
-	0xeb, 0xfd,      /* jmp to the hlt */
-};
+#define BDA_SERIAL 0x400 /* base ports, a word each */
+#define BDA_EBDA 0x40e   /* segment */
+#define BDA_EQUIPMENT 0x410
+#define BDA_MEMORY 0x413 /* KiB below the extended BIOS data area */
+#define BDA_VIDEO_MODE 0x449
+#define BDA_COLUMNS 0x44a
+#define BDA_CRTC 0x463
+#define BDA_JUMP_POINTER 0x467
+#define BDA_LAST_ROW 0x484
+
+#define EQUIPMENT_SERIALS 9 /* bit position of their number */
+#define TEXT_80X25 3
+
+_Static_assert(E820_MAX <= BIOS_DIRECT_MAP_MAX, "the memory map has room in the page");
 
 static u32
 call_read(void *opaque, u16 port, unsigned size)
@@ -49,15 +57,46 @@ static const struct port_ops call_ports = {call_read, call_write, PORT_BYTE};
 void
 reset_vector_map(struct machine *machine)
 {
-	memcpy(machine->reset_page + 0xff0, code, sizeof(code));
-	memory_map_host(machine->memory, "reset-vector", ROM_BASE, sizeof(machine->reset_page), machine->reset_page, false);
-	ports_map(machine->ports, "reset-vector", CALL_PORT, 1, &call_ports, machine);
+	struct e820 map[E820_MAX];
+	unsigned entries = loader_e820(machine->memory, map);
+	u8 *table = machine->reset_page + (bios_direct_map - bios_direct);
+
+	memcpy(machine->reset_page, bios_direct, BIOS_DIRECT_SIZE);
+	put16(table, (u16)entries);
+	memcpy(table + 2, map, entries * sizeof(map[0]));
+	memory_map_host(machine->memory, "reset-vector", BIOS_DIRECT_HIGH, sizeof(machine->reset_page), machine->reset_page,
+			false);
+	ports_map(machine->ports, "reset-vector", BIOS_DIRECT_CALL_PORT, 1, &call_ports, machine);
+}
+
+/* The BIOS data area, as far as the services and kernels read it. */
+static void
+write_data_area(struct machine *machine)
+{
+	static const u16 com_port[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+	struct memory *m = machine->memory;
+	unsigned serials = 0;
+
+	for (unsigned i = 0; i < CONFIG_SERIALS && i < COUNT(com_port); i++)
+		if (machine->pc->sockets.serial[i])
+			memory_write(m, BDA_SERIAL + 2 * serials++, 2, com_port[i]);
+	memory_write(m, BDA_EBDA, 2, LOW_END >> 4);
+	memory_write(m, BDA_MEMORY, 2, LOW_END >> 10);
+	memory_write(m, BDA_EQUIPMENT, 2, machine->pc->rtc.cmos[CMOS_EQUIPMENT] | serials << EQUIPMENT_SERIALS);
+	memory_write(m, BDA_VIDEO_MODE, 1, TEXT_80X25);
+	memory_write(m, BDA_COLUMNS, 2, 80);
+	memory_write(m, BDA_CRTC, 2, 0x3d4);
+	memory_write(m, BDA_LAST_ROW, 1, 24);
 }
 
 void
 reset_vector_copy(struct machine *machine)
 {
-	dma_write(machine->memory, LOW_COPY, code, sizeof(code));
+	dma_write(machine->memory, BIOS_DIRECT_LOW, machine->reset_page, sizeof(machine->reset_page));
+	for (unsigned vector = 0; vector < 256; vector++)
+		memory_write(machine->memory, vector * 4, 4,
+			     get16(bios_direct_vectors + 2 * vector) | (u32)BIOS_DIRECT_SEGMENT << 16);
+	write_data_area(machine);
 }
 
 bool
@@ -65,7 +104,7 @@ reset_vector_jump(struct machine *machine)
 {
 	struct vcpu *cpu = machine->cpus->cpu[0];
 	u8 shutdown = machine->pc->rtc.cmos[CMOS_SHUTDOWN];
-	u32 pointer = (u32)memory_read(machine->memory, JUMP_POINTER, 4);
+	u32 pointer = (u32)memory_read(machine->memory, BDA_JUMP_POINTER, 4);
 
 	if (shutdown != 0x05 && shutdown != 0x0a)
 		return false;

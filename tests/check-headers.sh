@@ -3,7 +3,7 @@
 cd "${srcdir:-$(dirname "$0")/..}" || exit 1
 
 bad=0
-for header in $(find base bus cpu vmx devices net gui debugger machine -name '*.h' 2>/dev/null | sort); do
+for header in $(find base bus cpu vmx devices net gui debugger machine bios -name '*.h' 2>/dev/null | sort); do
 	guard=NB_$(echo "$header" | tr 'a-z/.-' 'A-Z___')
 	grep -q "^#ifndef $guard\$" "$header" || {
 		echo "$header: no guard $guard"
