@@ -317,7 +317,7 @@ config_written(void *opaque, unsigned offset, unsigned size)
 
 /* The configuration space of "PCI Local Bus Interface". */
 static void
-init_pci(struct e1000 *e)
+init_pci(struct e1000 *e, const struct e1000_parts *parts)
 {
 	struct pci_device *d = &e->pci;
 
@@ -333,13 +333,15 @@ init_pci(struct e1000 *e)
 	d->writable[POWER_CONTROL] = POWER_STATE;
 	pci_bar(d, 0, PCI_BAR_MEMORY, E1000_WINDOW, &memory_window, e, "e1000");
 	pci_bar(d, 2, PCI_BAR_IO, IO_WINDOW, &io_window, e, "e1000 io");
+	if (parts->rom)
+		pci_rom(d, parts->rom_size, parts->rom, "e1000 rom");
 	d->config_written = config_written;
 	d->reset = pci_reset;
 }
 
 struct e1000 *
 e1000_new(struct pci_bus *bus, int devfn, struct memory *memory, struct events *events, struct packet_link *link,
-	  const u8 mac[6])
+	  const struct e1000_parts *parts)
 {
 	struct e1000 *e = calloc(1, sizeof(*e));
 
@@ -348,9 +350,9 @@ e1000_new(struct pci_bus *bus, int devfn, struct memory *memory, struct events *
 	(void)memory; /* DMA goes through the bus, which knows it */
 	e->events = events;
 	e->link = link;
-	memcpy(e->mac, mac, sizeof(e->mac));
+	memcpy(e->mac, parts->mac, sizeof(e->mac));
 	index_rows(e);
-	init_pci(e);
+	init_pci(e, parts);
 	e1000_irq_init(e);
 	e1000_phy_init(e);
 	e1000_tx_init(e);

@@ -35,6 +35,7 @@ struct config_nic {
 	int netdev;      /* index into config.netdev, or -1: no cable */
 	char *netdev_id; /* NULL: no cable */
 	u8 mac[6];       /* default 52:54:00:12:34:56, the last byte counting up from card to card */
+	char *romfile;   /* expansion ROM; "": none, NULL: iPXE where it is installed */
 	int slot;        /* PCI device number of addr=, or -1: the first free one */
 };
 

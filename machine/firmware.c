@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/stop.h"
 #include "bus/memory.h"
 #include "devices/acpi_tables.h"
-#include "machine/config.h"
 #include "machine/pc.h"
 
 #ifndef NB_FIRMWARE_DIR
@@ -23,8 +23,14 @@
 #define BIOS NB_FIRMWARE_DIR "/bios-256k.bin"
 #define VGA_ROM NB_FIRMWARE_DIR "/vgabios-stdvga.bin"
 
+#ifndef NB_ROM_DIR
+#define NB_ROM_DIR "/usr/lib/ipxe/qemu"
+#endif
+#define NIC_ROM NB_ROM_DIR "/efi-e1000.rom" /* has an image for each kind of firmware */
+
 #define BIOS_LIMIT 0x1000000u
 #define VGA_ROM_LIMIT 0x10000u
+#define NIC_ROM_LIMIT 0x100000u
 
 /* The whole file, at most `limit` bytes. */
 static char *
@@ -86,6 +92,36 @@ firmware_load_vga(struct firmware *f)
 	return error;
 }
 
+/* PCI Local Bus Specification 2.3, "PCI Expansion ROM Header Format". */
+static bool
+is_expansion_rom(const u8 *image, u32 size)
+{
+	return size >= 0x1c && image[0] == 0x55 && image[1] == 0xaa;
+}
+
+char *
+firmware_load_nics(struct firmware *f, const struct config *config)
+{
+	for (unsigned i = 0; i < config->nics; i++) {
+		const char *given = config->nic[i].romfile, *path = given ? given : NIC_ROM;
+		u32 size, whole = 2048;
+		char *error;
+
+		/* No name means no ROM; and without being asked for, one that is not installed is not missed. */
+		if (!*path || (!given && access(path, R_OK) != 0))
+			continue;
+		error = read_file(path, NIC_ROM_LIMIT, &f->nic_rom[i], &size);
+		if (!error && !is_expansion_rom(f->nic_rom[i], size))
+			error = error_string("%s: no expansion ROM", path);
+		if (error)
+			return error;
+		while (whole < size)
+			whole *= 2;
+		f->nic_rom_size[i] = whole;
+	}
+	return NULL;
+}
+
 static u32
 put_e820(u8 *at, u64 base, u64 size)
 {
@@ -145,5 +181,7 @@ firmware_free(struct firmware *f)
 {
 	free(f->bios);
 	free(f->vga_rom);
+	for (unsigned i = 0; i < CONFIG_NICS; i++)
+		free(f->nic_rom[i]);
 	acpi_files_free(&f->acpi);
 }

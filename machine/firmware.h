@@ -4,8 +4,8 @@
 
 #include "base/types.h"
 #include "devices/acpi_loader.h"
+#include "machine/config.h"
 
-struct config;
 struct pc;
 
 struct firmware {
@@ -13,6 +13,8 @@ struct firmware {
 	u32 bios_size;
 	u8 *vga_rom; /* padded to a power of two */
 	u32 vga_rom_size;
+	u8 *nic_rom[CONFIG_NICS]; /* likewise; NULL: none */
+	u32 nic_rom_size[CONFIG_NICS];
 	struct acpi_files acpi;
 	u8 e820[2 * 20];
 	u8 sercon_port[8];
@@ -22,6 +24,8 @@ struct firmware {
 char *firmware_load(struct firmware *f, const struct config *config);
 /* The expansion ROM of the display adapter, from the firmware's package. */
 char *firmware_load_vga(struct firmware *f);
+/* The expansion ROMs of the network cards: those given, else iPXE if it is installed. */
+char *firmware_load_nics(struct firmware *f, const struct config *config);
 /* Puts the image on the board, and what it asks for in fw_cfg and CMOS. */
 void firmware_install(struct firmware *f, struct pc *pc);
 void firmware_free(struct firmware *f);

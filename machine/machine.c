@@ -495,6 +495,8 @@ make(struct machine *machine)
 	/* Kernel and initial RAM disk before anything on the host is opened or changed: most mistakes are there. */
 	error = config->kernel ? loader_load(config, machine->memory, &machine->boot)
 			       : firmware_load(&machine->firmware, config);
+	if (!error && !config->kernel)
+		error = firmware_load_nics(&machine->firmware, config);
 	if (error)
 		return error;
 	if (!config->kernel)

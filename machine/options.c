@@ -267,6 +267,8 @@ device_e1000(struct parse *p, const char *value)
 		} else if (!strcmp(key, "mac")) {
 			if (!text || !parse_mac(text, nic->mac))
 				error = error_string("-device e1000: mac=%s is no station address", text ? text : "");
+		} else if (!strcmp(key, "romfile")) {
+			nic->romfile = copy(p->config, text ? text : "");
 		} else if (!strcmp(key, "addr")) {
 			/* As in QEMU, hexadecimal with or without 0x, the function after a dot. */
 			char *end = NULL;
@@ -276,7 +278,7 @@ device_e1000(struct parse *p, const char *value)
 				error = error_string("-device e1000: addr=%s is no slot from 02 to 1f",
 						     text ? text : "");
 			nic->slot = (int)slot;
-		} else if (strcmp(key, "id") != 0 && strcmp(key, "bus") != 0 && strcmp(key, "romfile") != 0) {
+		} else if (strcmp(key, "id") != 0 && strcmp(key, "bus") != 0) {
 			error = error_string("-device e1000: unknown property '%s'", key);
 		}
 	}
@@ -321,7 +323,7 @@ static const struct {
 	const char *name, *help;
 	char *(*apply)(struct parse *p, const char *value);
 } device[] = {
-	{"e1000", "netdev=ID,mac=M,addr=SLOT    Intel 82540EM Gigabit Ethernet", device_e1000},
+	{"e1000", "netdev=ID,mac=M,addr=SLOT,romfile=F    Intel 82540EM Gigabit Ethernet", device_e1000},
 	{"isa-debug-exit", "iobase=0x501,iosize=2    a write of V ends nestbox with status (V << 1) | 1",
 	 device_debug_exit},
 	{"pc-testdev", "kvm-unit-tests' test device", device_testdev},
@@ -518,7 +520,7 @@ apply_nic(struct parse *p, const char *value)
 			free(element);
 			continue;
 		}
-		if (!strncmp(element, "mac=", 4) || !strncmp(element, "addr=", 5))
+		if (!strncmp(element, "mac=", 4) || !strncmp(element, "addr=", 5) || !strncmp(element, "romfile=", 8))
 			list = &card;
 		longer = error_string("%s,%s", *list, element);
 		free(*list);
@@ -1040,10 +1042,11 @@ finish(struct parse *p)
 		return error_string("-screendump: there is no display adapter (-vga std)");
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
 		something |= config->drive[i].file != NULL;
+	something |= config->nics && strchr(config->boot_order, 'n');
 	if (config->kernel && config->bios)
 		return error_string("-bios: with -kernel no firmware runs");
 	if (!config->kernel && !something)
-		return error_string("nothing to boot: give -kernel FILE, -drive file=FILE or -cdrom FILE (--help lists the "
+		return error_string("nothing to boot: give -kernel FILE, -drive file=FILE, -cdrom FILE or -boot n (--help lists the "
 				    "options)");
 	return NULL;
 }

@@ -2,6 +2,7 @@
 #include "machine/pc.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/snapshot.h"
 #include "base/stop.h"
@@ -26,14 +27,20 @@ add_nics(struct pc *pc)
 	for (unsigned i = 0; i < config->nics; i++) {
 		const struct config_nic *nic = &config->nic[i];
 		struct packet_link *link = pc->sockets.link[i] ? pc->sockets.link[i] : &pc->unplugged[i];
+		struct e1000_parts parts = {0};
 		unsigned slot = nic->slot >= 0 ? (unsigned)nic->slot : FIRST_NIC_SLOT;
 
 		while (nic->slot < 0 && slot < SLOTS && pc->pci.device[PCI_DEVFN(slot, 0)])
 			slot++;
 		if (slot >= SLOTS || pc->pci.device[PCI_DEVFN(slot, 0)])
 			return error_string("e1000 %u: PCI slot %u is taken", i, slot);
+		memcpy(parts.mac, nic->mac, sizeof(parts.mac));
+		if (pc->sockets.firmware) {
+			parts.rom = pc->sockets.firmware->nic_rom[i];
+			parts.rom_size = pc->sockets.firmware->nic_rom_size[i];
+		}
 		pc->nic[i] = e1000_new(&pc->pci, PCI_DEVFN((int)slot, 0), pc->sockets.memory, pc->sockets.events, link,
-				       nic->mac);
+				       &parts);
 		if (!pc->nic[i])
 			return error_string("out of memory");
 	}

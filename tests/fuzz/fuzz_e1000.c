@@ -212,6 +212,7 @@ step(struct fixture *f, struct input *in)
 		e1000_set_link(f->e, kind & 1);
 	} else if (kind < 253) {
 		pci_config_write(&f->bus, SLOT, PCI_COMMAND, 2, (u32)take(in, 1) | 2);
+		pci_config_write(&f->bus, SLOT, PCI_ROM_BAR, 4, (u32)take(in, 4));
 	} else if (kind < 254) {
 		pci_config_write(&f->bus, SLOT, 0xe0, 2, (u32)take(in, 1));
 	} else {

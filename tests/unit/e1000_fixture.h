@@ -116,12 +116,17 @@ fixture_pirq(void *opaque, unsigned pirq, int level)
 	f->rises += level != 0;
 }
 
+#define FIXTURE_ROM 0x2000u
+
 static inline struct fixture *
 fixture_new(void)
 {
+	static const u8 rom[FIXTURE_ROM] = {0x55, 0xaa, [FIXTURE_ROM - 1] = 0xa5};
+	struct e1000_parts parts = {.rom = rom, .rom_size = sizeof(rom)};
 	struct fixture *f = calloc(1, sizeof(*f));
 	char *error = NULL;
 
+	memcpy(parts.mac, station, sizeof(parts.mac));
 	f->sent = calloc(FRAMES, sizeof(*f->sent));
 	f->events = events_new(HZ);
 	f->memory = memory_new(RAM_SIZE, &error);
@@ -130,7 +135,7 @@ fixture_new(void)
 	f->bus.pirq = fixture_pirq;
 	f->bus.pirq_opaque = f;
 	f->link = (struct packet_link){.transmit = fixture_transmit, .ready = fixture_ready, .backend = f, .up = true};
-	f->e = e1000_new(&f->bus, SLOT, f->memory, f->events, &f->link, station);
+	f->e = e1000_new(&f->bus, SLOT, f->memory, f->events, &f->link, &parts);
 	pci_config_write(&f->bus, SLOT, PCI_BAR0, 4, BAR_MEMORY);
 	pci_config_write(&f->bus, SLOT, PCI_BAR0 + 8, 4, BAR_PORT);
 	pci_config_write(&f->bus, SLOT, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);

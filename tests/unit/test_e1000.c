@@ -708,6 +708,25 @@ saved_state_comes_back_and_hashes_the_same(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void
+the_expansion_rom_answers_where_its_bar_says(void **state)
+{
+	struct fixture *f = *state;
+	u32 at = 0xfc100000;
+
+	pci_config_write(&f->bus, SLOT, PCI_ROM_BAR, 4, 0xfffff800);
+	assert_int_equal(pci_config_read(&f->bus, SLOT, PCI_ROM_BAR, 4), 0u - FIXTURE_ROM);
+	pci_config_write(&f->bus, SLOT, PCI_ROM_BAR, 4, at);
+	assert_int_equal(memory_read(f->memory, at, 2), 0xffff);
+	pci_config_write(&f->bus, SLOT, PCI_ROM_BAR, 4, at | 1);
+	assert_int_equal(memory_read(f->memory, at, 2), 0xaa55);
+	assert_int_equal(memory_read(f->memory, at + FIXTURE_ROM - 1, 1), 0xa5);
+	memory_write(f->memory, at, 2, 0);
+	assert_int_equal(memory_read(f->memory, at, 2), 0xaa55);
+	/* Beside the registers, not over them. */
+	assert_int_equal(rd(f, AT_RA), 0x12005452);
+}
+
 int
 main(void)
 {
@@ -725,6 +744,7 @@ main(void)
 		TEST(bus_reset_restarts_negotiation),
 		TEST(leaving_d3_resets_the_device),
 		TEST(configuration_space_is_that_of_an_82540em),
+		TEST(the_expansion_rom_answers_where_its_bar_says),
 		TEST(eeprom_has_address_identifiers_and_checksum),
 		TEST(microwire_reads_what_eerd_reads),
 		TEST(microwire_goes_on_to_the_next_word),

@@ -62,6 +62,9 @@ nodefaults_leaves_out_card_and_serial_port(void **state)
 	assert_int_equal(c->nics, 0);
 	assert_int_equal(c->serial[0].kind, SERIAL_NONE);
 	config_free(c);
+	c = good("-boot n -nic user,romfile=");
+	assert_string_equal(c->nic[0].romfile, "");
+	config_free(c);
 	c = good("-kernel k -nic none");
 	assert_int_equal(c->nics, 0);
 	assert_int_equal(c->netdevs, 0);
@@ -83,7 +86,7 @@ one_dash_and_two_are_the_same(void **state)
 static void
 cards_find_their_back_ends_in_any_order(void **state)
 {
-	struct config *c = good("-kernel k -device e1000,netdev=b,mac=50:01:00:1a:00:00,addr=5 -device e1000,netdev=a "
+	struct config *c = good("-kernel k -device e1000,netdev=b,mac=50:01:00:1a:00:00,addr=5,romfile=/r -device e1000,netdev=a "
 				"-device e1000 -netdev user,id=a,tftp=/x -netdev tap,ifname=t0,id=b");
 
 	(void)state;
@@ -91,6 +94,8 @@ cards_find_their_back_ends_in_any_order(void **state)
 	assert_int_equal(c->nic[0].netdev, 1);
 	assert_int_equal(c->nic[0].mac[0], 0x50);
 	assert_int_equal(c->nic[0].slot, 5);
+	assert_string_equal(c->nic[0].romfile, "/r");
+	assert_null(c->nic[1].romfile);
 	assert_int_equal(c->nic[1].netdev, 0);
 	assert_int_equal(c->nic[1].mac[5], 0x57);
 	assert_int_equal(c->nic[1].slot, -1);
@@ -181,6 +186,7 @@ every_mistake_is_answered_by_one_line_that_names_it(void **state)
 		const char *line, *names;
 	} bad[] = {
 		{"", "nothing to boot"},
+		{"-boot n -nic none", "nothing to boot"},
 		{"-append x", "-append needs -kernel"},
 		{"-initrd x", "-initrd needs -kernel"},
 		{"-kernel", "-kernel needs a value"},
