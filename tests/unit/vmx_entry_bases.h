@@ -250,7 +250,7 @@ base_host32(struct vmx_fixture *f)
 	f->cpu->efer &= ~(EFER_LMA | EFER_LME);
 	f->cpu->seg[CS].access = 0xc09b;
 	f->cpu->long64 = false;
-	f->cpu->cr3 = f->v->host_cr3 = OPERAND + 0x800;
+	f->cpu->cr3 = f->v->host_cr3 = OPERAND + 0xc00;
 	f->v->exit_controls &= ~EXIT(HOST_ADDRESS_SPACE_SIZE);
 }
 
