@@ -47,7 +47,7 @@ struct memory {
 	void *opaque;
 	u64 dma_dropped; /* DMA accesses that hit no RAM */
 	/* Private to memory.c: what lies over each page below 4 GiB, and whether any range lies above. */
-	u8 *page_map;
+	u8 *page_map; /* 0: no range */
 	bool high_ranges;
 };
 #define MEMORY_CODE 1
@@ -82,6 +82,16 @@ memory_ram_offset(const struct memory *m, u64 physical)
  * (MMIO, nothing there, ROM for writes). Does not look at MEMORY_CODE.
  */
 u8 *memory_page(struct memory *m, u64 physical, bool write);
+
+/* The host address behind `physical` if its page is plain RAM for sure: cheap, for reads. NULL: ask memory_page(). */
+static inline u8 *
+memory_plain(const struct memory *m, u64 physical)
+{
+	if (physical < m->low_size)
+		return m->page_map[physical / PAGE_SIZE] ? NULL : m->ram + physical;
+	s64 offset = m->high_ranges ? -1 : memory_ram_offset(m, physical);
+	return offset < 0 ? NULL : m->ram + offset;
+}
 
 /*
  * One access of 1..8 bytes as a processor makes it. Nothing there: reads all ones, writes are dropped. Does the code-page check.

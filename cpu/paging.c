@@ -39,6 +39,7 @@ struct walk {
 	u64 entry[5], address[5]; /* address: guest-physical */
 	unsigned entry_size;
 	/* result */
+	u64 leaf; /* the last entry */
 	u64 guest_physical;
 	unsigned shift;
 	bool user, writable, nx, global, dirty;
@@ -49,13 +50,6 @@ u64
 physical_reserved(const struct vcpu *cpu)
 {
 	return ~0ull << cpu->model->physical_bits;
-}
-
-bool
-linear_canonical(const struct vcpu *cpu, u64 linear)
-{
-	unsigned bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
-	return (s64)(linear << (64 - bits)) >> (64 - bits) == (s64)linear;
 }
 
 /* The physical address behind the guest-physical address of a paging-structure entry; false only when peeking. */
@@ -80,14 +74,16 @@ read_entry(struct walk *w, u64 address, unsigned size)
 	u64 physical, value = 0;
 	if (!entry_physical(w, address, ACCESS_READ, &physical))
 		return false;
-	u8 *page = memory_page(w->cpu->memory, physical & PAGE_MASK, false);
-	if (page)
+	const u8 *host = memory_plain(w->cpu->memory, physical), *page;
+	if (likely(host))
+		memcpy(&value, host, size);
+	else if ((page = memory_page(w->cpu->memory, physical & PAGE_MASK, false)))
 		memcpy(&value, page + (physical & 0xfff), size);
 	else if (w->peek)
 		return false;
 	else
 		value = memory_read(w->cpu->memory, physical, size);
-	w->entry[w->levels] = value;
+	w->entry[w->levels] = w->leaf = value;
 	w->address[w->levels] = address;
 	w->entry_size = size;
 	w->levels++;
@@ -158,7 +154,7 @@ walk_64(struct walk *w)
 		unsigned shift = 12 + 9 * (unsigned)(level - 1);
 		if (!read_entry(w, table + (w->linear >> shift & 0x1ff) * 8, 8))
 			return false;
-		u64 e = w->entry[w->levels - 1];
+		u64 e = w->leaf;
 		w->error = 0;
 		if (!(e & PTE_P))
 			return false;
@@ -188,6 +184,48 @@ walk_64(struct walk *w)
 	}
 }
 
+/*
+ * The common case of walk_64(), with nothing recorded: long mode, tables in plain RAM, all entries present, proper and already marked accessed (and
+ * dirty). False: walk_64() must look.
+ */
+static bool
+quick_walk(struct walk *w)
+{
+	const struct vcpu *cpu = w->cpu;
+	if (!(cpu->efer & EFER_LMA) || (cpu->nonroot && vmx_ept_enabled(cpu)))
+		return false;
+	u64 high = physical_reserved(cpu), table = cpu->cr3 & ~0xfffull & ~high, all = PTE_P | PTE_A | PTE_W | PTE_U, any = 0, e;
+	unsigned shift = cpu->cr4 & CR4_LA57 ? 48 : 39;
+	for (;; shift -= 9) {
+		const u8 *host = memory_plain(cpu->memory, table + (w->linear >> shift & 0x1ff) * 8);
+		if (!host)
+			return false;
+		memcpy(&e, host, 8);
+		all &= e;
+		any |= e;
+		if (shift == 12 || e & PTE_PS || !(e & PTE_P))
+			break;
+		table = e & 0x000ffffffffff000ull;
+	}
+	u64 offset = BIT(shift) - 1;
+	if ((all & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || any & high & ~(0xfffull << 52) || (any & PTE_NX && !(cpu->efer & EFER_NXE)))
+		return false;
+	if (shift > 12 && (shift > 30 || e & offset & ~0x1fffull || (shift == 30 && !cpu->model->has[FEATURE_PDPE1GB])))
+		return false;
+	w->dirty = e & PTE_D;
+	if (w->access & ACCESS_WRITE && !w->dirty)
+		return false;
+	w->levels = 0;
+	w->leaf = e;
+	w->guest_physical = (e & 0x000ffffffffff000ull & ~offset) | (w->linear & offset);
+	w->shift = shift;
+	w->writable = all & PTE_W;
+	w->user = all & PTE_U;
+	w->nx = any & PTE_NX;
+	w->global = e & PTE_G;
+	return true;
+}
+
 /* Protection keys: for user pages in IA-32e mode, data accesses. */
 static bool
 key_refuses(const struct walk *w, bool user_access)
@@ -195,7 +233,7 @@ key_refuses(const struct walk *w, bool user_access)
 	const struct vcpu *cpu = w->cpu;
 	if (!(cpu->cr4 & CR4_PKE) || !(cpu->efer & EFER_LMA) || !w->user || w->access & ACCESS_FETCH)
 		return false;
-	unsigned key = BITS(w->entry[w->levels - 1], 62, 59);
+	unsigned key = BITS(w->leaf, 62, 59);
 	bool access_disable = cpu->pkru >> (key * 2) & 1, write_disable = cpu->pkru >> (key * 2 + 1) & 1;
 	return access_disable || (w->access & ACCESS_WRITE && write_disable && (user_access || cpu->cr0 & CR0_WP));
 }
@@ -265,11 +303,19 @@ void
 page_walk(struct vcpu *cpu, u64 linear, unsigned access, struct translation *out)
 {
 	*out = (struct translation){.page_shift = 12, .write_ok = true, .fetch_ok = true};
-	struct walk w = {.cpu = cpu, .linear = linear, .access = access};
+	struct walk w;
+	w.cpu = cpu;
+	w.linear = linear;
+	w.access = access;
+	w.peek = false;
+	w.levels = 0;
+	w.nx = false;
 	if (cpu->cr0 & CR0_PG) {
-		if (!walk_tables(&w) || !allowed(&w))
+		bool quick = quick_walk(&w);
+		if ((!quick && !walk_tables(&w)) || !allowed(&w))
 			page_fault(&w);
-		set_accessed_dirty(&w);
+		if (!quick)
+			set_accessed_dirty(&w);
 		out->guest_physical = w.guest_physical;
 		out->page_shift = (u8)w.shift;
 		out->global = w.global;

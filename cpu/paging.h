@@ -23,7 +23,12 @@ void page_walk(struct vcpu *cpu, u64 linear, unsigned access, struct translation
 /* PAE: reads the four PDPTEs that `cr3` points at. Raises #GP(0) when a reserved bit is set, with nothing loaded. */
 void load_pdptes(struct vcpu *cpu, u64 cr3);
 
-bool linear_canonical(const struct vcpu *cpu, u64 linear);
+static inline bool
+linear_canonical(const struct vcpu *cpu, u64 linear)
+{
+	unsigned unused = cpu->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+	return (s64)(linear << unused) >> unused == (s64)linear;
+}
 /* MAXPHYADDR mask of reserved bits in a physical address: bits 63:PAW. */
 u64 physical_reserved(const struct vcpu *cpu);
 

@@ -22,8 +22,10 @@
 static void
 clear_jump_group(struct tlb_context *c, unsigned kind, unsigned group)
 {
-	for (unsigned n = 0; n < JUMP_SLOTS; n++)
-		c->jump[kind][group * JUMP_SLOTS + n] = (struct jump_entry){~0ull, block_stub.insn};
+	/* 16 bytes at a time: with CR4.PGE toggled and the like this is a hot loop. */
+	u64 empty __attribute__((vector_size(sizeof(struct jump_entry)))) = {~0ull, (uintptr_t)block_stub.insn};
+	for (struct jump_entry *e = &c->jump[kind][group * JUMP_SLOTS], *end = e + JUMP_SLOTS; e < end; e++)
+		memcpy(e, &empty, sizeof empty);
 }
 
 struct tlb_contexts *
@@ -32,6 +34,7 @@ tlb_new(void)
 	struct tlb_contexts *t = calloc(1, sizeof *t);
 	assert(t);
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+		t->context[n].key = &t->key[n];
 		memset(t->context[n].entry, 0xff, sizeof t->context[n].entry);
 		memset(t->context[n].victim, 0xff, sizeof t->context[n].victim);
 		for (unsigned kind = 0; kind < 2; kind++)
@@ -65,18 +68,38 @@ clear_victims(struct tlb_context *c)
 	c->victims = false;
 }
 
+/* Numbers of the entries that may hold something: in c->entry[0], which goes on into the other kinds. */
+static const u16 *
+used_entries(const struct tlb_context *c, u16 room[TLB_KINDS * TLB_SIZE], unsigned *count)
+{
+	unsigned n = 0;
+	if (c->recents <= TLB_RECENT) {
+		*count = c->recents;
+		return c->recent;
+	}
+	for (unsigned kind = 0; kind < TLB_KINDS; kind++)
+		for (unsigned w = 0; w < TLB_SIZE / 64; w++)
+			for (u64 used = c->used[kind][w]; used; used &= used - 1)
+				room[n++] = (u16)(kind * TLB_SIZE + w * 64 + (unsigned)__builtin_ctzll(used));
+	*count = n;
+	return room;
+}
+
 static void
 clear_context(struct vcpu *cpu, struct tlb_context *c)
 {
-	for (unsigned kind = 0; kind < TLB_KINDS; kind++)
-		for (unsigned w = 0; w < TLB_SIZE / 64; w++) {
-			for (u64 used = c->used[kind][w]; used; used &= used - 1)
-				memset(&c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)], 0xff, sizeof(struct tlb_entry));
-			c->used[kind][w] = 0;
-		}
+	u16 room[TLB_KINDS * TLB_SIZE];
+	unsigned count;
+	const u16 *used = used_entries(c, room, &count);
+	for (unsigned n = 0; n < count; n++) {
+		memset(&c->entry[0][0] + used[n], 0xff, sizeof(struct tlb_entry));
+		c->used[used[n] / TLB_SIZE][used[n] % TLB_SIZE / 64] = 0;
+	}
+	c->recents = 0;
 	clear_victims(c);
 	clear_jumps(c);
-	c->large[0] = c->large[1] = 0;
+	memset(c->large, 0, sizeof c->large);
+	memset(c->large_code, 0, sizeof c->large_code);
 	cpu->stats.tlb_flushes++;
 }
 
@@ -104,29 +127,24 @@ tlb_select(struct vcpu *cpu)
 {
 	u64 mode = mode_bits(cpu), eptp = cpu->nonroot ? vmx_eptp(cpu) : 0;
 	u16 vpid = cpu->nonroot ? vmx_vpid(cpu) : 0, pcid = cpu->cr4 & CR4_PCIDE ? cpu->cr3 & 0xfff : 0;
-	struct tlb_context *c = cpu->context, *oldest;
-	if (c && c->valid && c->mode == mode && c->eptp == eptp && c->vpid == vpid && c->pcid == pcid) {
+	struct tlb_contexts *all = cpu->contexts;
+	struct tlb_key *k = cpu->context ? cpu->context->key : all->key, *oldest = all->key;
+	if (cpu->context && k->valid && k->mode == mode && k->eptp == eptp && k->vpid == vpid && k->pcid == pcid) {
 		select_kind(cpu);
 		return;
 	}
-	oldest = cpu->contexts->context;
-	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
-		c = &cpu->contexts->context[n];
-		if (c->valid && c->mode == mode && c->eptp == eptp && c->vpid == vpid && c->pcid == pcid)
+	for (k = all->key; k < all->key + TLB_CONTEXTS; k++) {
+		if (k->valid && k->mode == mode && k->eptp == eptp && k->vpid == vpid && k->pcid == pcid)
 			goto found;
-		if (!c->valid ? oldest->valid : oldest->valid && c->stamp < oldest->stamp)
-			oldest = c;
+		if (!k->valid ? oldest->valid : oldest->valid && k->stamp < oldest->stamp)
+			oldest = k;
 	}
-	c = oldest;
-	clear_context(cpu, c);
-	c->valid = true;
-	c->mode = mode;
-	c->eptp = eptp;
-	c->vpid = vpid;
-	c->pcid = pcid;
+	k = oldest;
+	clear_context(cpu, &all->context[k - all->key]);
+	*k = (struct tlb_key){.eptp = eptp, .mode = mode, .vpid = vpid, .pcid = pcid, .valid = true};
 found:
-	c->stamp = ++cpu->contexts->clock;
-	cpu->context = c;
+	k->stamp = ++all->clock;
+	cpu->context = &all->context[k - all->key];
 	select_kind(cpu);
 }
 
@@ -148,7 +166,14 @@ static void
 mark_used(struct tlb_context *c, const struct tlb_entry *e)
 {
 	unsigned n = (unsigned)(e - c->entry[0]);
-	c->used[n / TLB_SIZE][n % TLB_SIZE / 64] |= BIT(n % 64);
+	u64 *used = &c->used[n / TLB_SIZE][n % TLB_SIZE / 64];
+	if (*used & BIT(n % 64))
+		return;
+	*used |= BIT(n % 64);
+	if (c->recents < TLB_RECENT)
+		c->recent[c->recents++] = (u16)n;
+	else
+		c->recents = TLB_RECENT + 1;
 }
 
 /* The entry is about to become another page's. */
@@ -236,8 +261,12 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 		e->tag_w = t.write_ok && !code && (write || memory_page(cpu->memory, t.physical & PAGE_MASK, true)) ? tag : NO_PAGE;
 	}
 	mark_used(c, e);
-	if (t.page_shift > 12)
-		c->large[t.page_shift > 22] |= BIT(linear >> (t.page_shift > 22 ? 30 : 22) & 63);
+	if (t.page_shift > 12) {
+		bool gib = t.page_shift > 22;
+		u64 region = BIT(linear >> (gib ? 30 : 22) & 63);
+		c->large[gib] |= region;
+		c->large_code[gib] |= access & ACCESS_FETCH ? region : 0;
+	}
 }
 
 void
@@ -245,41 +274,51 @@ tlb_protect_code(struct vcpu *cpu, const u8 *host_page)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
 		struct tlb_context *c = &cpu->contexts->context[n];
+		u16 room[TLB_KINDS * TLB_SIZE];
+		unsigned count;
+		const u16 *used = used_entries(c, room, &count);
 		clear_victims(c);
-		for (unsigned kind = 0; c->valid && kind < TLB_KINDS; kind++)
-			for (unsigned w = 0; w < TLB_SIZE / 64; w++)
-				for (u64 used = c->used[kind][w]; used; used &= used - 1) {
-					struct tlb_entry *e = &c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)];
-					if (e->tag_w != NO_PAGE && (u8 *)(uintptr_t)(e->tag_w + (u64)e->addend) == host_page)
-						e->tag_w = NO_PAGE;
-				}
+		for (unsigned i = 0; i < count; i++) {
+			struct tlb_entry *e = &c->entry[0][0] + used[i];
+			if (e->tag_w != NO_PAGE && (u8 *)(uintptr_t)(e->tag_w + (u64)e->addend) == host_page)
+				e->tag_w = NO_PAGE;
+		}
 	}
 }
 
 /* --- flushing --- */
 
+/* The pages of the aligned 1 << shift bytes around `page`, which may be pieces of one large page. */
+static void
+flush_region_in(struct tlb_context *c, u64 page, unsigned shift)
+{
+	u16 room[TLB_KINDS * TLB_SIZE];
+	unsigned count;
+	const u16 *used = used_entries(c, room, &count);
+	for (unsigned n = 0; n < count; n++) {
+		struct tlb_entry *e = &c->entry[0][0] + used[n];
+		u64 tag = e->tag_r != NO_PAGE ? e->tag_r : e->tag_w != NO_PAGE ? e->tag_w : e->tag_x;
+		if (tag >> shift == page >> shift)
+			*e = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, 0};
+	}
+}
+
 static void
 flush_page_in(struct tlb_context *c, u64 linear)
 {
-	u64 page = linear & PAGE_MASK;
+	u64 page = linear & PAGE_MASK, gib = BIT(linear >> 30 & 63), region = BIT(linear >> 22 & 63);
 	clear_victims(c);
-	bool in_gib = c->large[1] & BIT(linear >> 30 & 63);
-	if (in_gib || c->large[0] & BIT(linear >> 22 & 63)) {
-		/* The page may be a piece of a larger one, whose other pieces must go too. */
-		unsigned shift = in_gib ? 30 : 22;
+	if (c->large[1] & gib)
+		flush_region_in(c, page, 30);
+	else if (c->large[0] & region)
+		flush_region_in(c, page, 22);
+	else
 		for (unsigned kind = 0; kind < TLB_KINDS; kind++)
-			for (unsigned w = 0; w < TLB_SIZE / 64; w++)
-				for (u64 used = c->used[kind][w]; used; used &= used - 1) {
-					struct tlb_entry *e = &c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)];
-					u64 tag = e->tag_r != NO_PAGE ? e->tag_r : e->tag_w != NO_PAGE ? e->tag_w : e->tag_x;
-					if (tag >> shift == page >> shift)
-						*e = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, 0};
-				}
+			*tlb_at(c->entry[kind], page) = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, 0};
+	if (c->large_code[1] & gib || c->large_code[0] & region) {
 		clear_jumps(c);
 		return;
 	}
-	for (unsigned kind = 0; kind < TLB_KINDS; kind++)
-		*tlb_at(c->entry[kind], page) = (struct tlb_entry){NO_PAGE, NO_PAGE, NO_PAGE, 0};
 	unsigned group = page >> 12 & (JUMP_PAGES - 1);
 	for (unsigned kind = 0; kind < 2; kind++)
 		if (c->jump_used[kind] & BIT(group))
@@ -289,16 +328,16 @@ flush_page_in(struct tlb_context *c, u64 linear)
 /* Applies `action` to every context that the conditions select; ~0 means "any". */
 #define ANY (~0ull)
 static void
-flush_where(struct vcpu *cpu, u64 ep4ta, u64 vpid, u64 pcid, u64 linear)
+flush_where(struct vcpu *cpu, u64 vpid, u64 pcid, u64 linear)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
-		struct tlb_context *c = &cpu->contexts->context[n];
-		if (!c->valid || (ep4ta != ANY && c->eptp >> 12 != ep4ta) || (vpid != ANY && c->vpid != vpid) || (pcid != ANY && c->pcid != pcid))
+		const struct tlb_key *k = &cpu->contexts->key[n];
+		if (!k->valid || (vpid != ANY && k->vpid != vpid) || (pcid != ANY && k->pcid != pcid))
 			continue;
 		if (linear == ANY)
-			clear_context(cpu, c);
+			clear_context(cpu, &cpu->contexts->context[n]);
 		else
-			flush_page_in(c, linear);
+			flush_page_in(&cpu->contexts->context[n], linear);
 	}
 }
 
@@ -317,50 +356,50 @@ present_pcid(const struct vcpu *cpu)
 void
 tlb_flush_all(struct vcpu *cpu)
 {
-	flush_where(cpu, ANY, ANY, ANY, ANY);
+	flush_where(cpu, ANY, ANY, ANY);
 }
 
 void
 tlb_flush_current(struct vcpu *cpu, bool globals)
 {
-	flush_where(cpu, ANY, present_vpid(cpu), globals ? ANY : present_pcid(cpu), ANY);
+	flush_where(cpu, present_vpid(cpu), globals ? ANY : present_pcid(cpu), ANY);
 }
 
 void
 tlb_flush_page(struct vcpu *cpu, u64 linear)
 {
-	flush_where(cpu, ANY, present_vpid(cpu), ANY, linear);
+	flush_where(cpu, present_vpid(cpu), ANY, linear);
 }
 
 void
 tlb_flush_pcid(struct vcpu *cpu, u16 pcid)
 {
-	flush_where(cpu, ANY, present_vpid(cpu), pcid, ANY);
+	flush_where(cpu, present_vpid(cpu), pcid, ANY);
 }
 
 void
 tlb_flush_pcid_page(struct vcpu *cpu, u16 pcid, u64 linear)
 {
-	flush_where(cpu, ANY, present_vpid(cpu), pcid, linear);
+	flush_where(cpu, present_vpid(cpu), pcid, linear);
 }
 
 void
 tlb_flush_vpid(struct vcpu *cpu, u16 vpid)
 {
-	flush_where(cpu, ANY, vpid, ANY, ANY);
+	flush_where(cpu, vpid, ANY, ANY);
 }
 
 void
 tlb_flush_vpid_page(struct vcpu *cpu, u16 vpid, u64 linear)
 {
-	flush_where(cpu, ANY, vpid, ANY, linear);
+	flush_where(cpu, vpid, ANY, linear);
 }
 
 void
 tlb_flush_vpid_all(struct vcpu *cpu)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
-		if (cpu->contexts->context[n].valid && cpu->contexts->context[n].vpid)
+		if (cpu->contexts->key[n].valid && cpu->contexts->key[n].vpid)
 			clear_context(cpu, &cpu->contexts->context[n]);
 }
 
@@ -369,9 +408,9 @@ void
 tlb_flush_ept(struct vcpu *cpu, u64 ep4ta)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
-		struct tlb_context *c = &cpu->contexts->context[n];
-		if (c->valid && c->eptp && (c->eptp >> 12 & ~(~0ull << 40)) == ep4ta)
-			clear_context(cpu, c);
+		const struct tlb_key *k = &cpu->contexts->key[n];
+		if (k->valid && k->eptp && (k->eptp >> 12 & ~(~0ull << 40)) == ep4ta)
+			clear_context(cpu, &cpu->contexts->context[n]);
 	}
 }
 
@@ -379,7 +418,7 @@ void
 tlb_flush_ept_all(struct vcpu *cpu)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
-		if (cpu->contexts->context[n].valid && cpu->contexts->context[n].eptp)
+		if (cpu->contexts->key[n].valid && cpu->contexts->key[n].eptp)
 			clear_context(cpu, &cpu->contexts->context[n]);
 }
 

@@ -35,15 +35,26 @@ jump_index(u64 rip)
 
 enum { TLB_SUPERVISOR, TLB_USER, TLB_SUPERVISOR_AC, TLB_KINDS };
 
-/* The translations of one address space as seen with one set of paging-mode bits. */
-struct tlb_context {
+/* Entries of a context that a flush finds without looking through all. */
+#define TLB_RECENT 32
+
+/* Whose translations a context has: one address space, as seen with one set of paging-mode bits. */
+struct tlb_key {
 	u64 eptp, mode; /* mode: CR0, CR4, EFER bits that translations depend on, and PKRU */
 	u16 vpid, pcid;
 	bool valid;
-	u64 large[2]; /* which 4 MiB and 1 GiB regions (number modulo 64) have entries that are pieces of larger pages */
 	u64 stamp;
-	struct tlb_entry entry[TLB_KINDS][TLB_SIZE];
+};
+
+struct tlb_context {
+	struct tlb_key *key;
+	/* Which 4 MiB and 1 GiB regions (number modulo 64) have entries that are pieces of larger pages; and which have such ones for fetching. */
+	u64 large[2], large_code[2];
 	u64 used[TLB_KINDS][TLB_SIZE / 64];
+	/* The entries in `used` are among these while there are not more than TLB_RECENT. */
+	u16 recent[TLB_RECENT];
+	unsigned recents;
+	struct tlb_entry entry[TLB_KINDS][TLB_SIZE];
 	/* What lately had to make room for a page of the same slot: programs use two such pages in turns. Emptied by every flush. */
 	struct tlb_entry victim[TLB_KINDS][TLB_VICTIMS];
 	u8 next_victim[TLB_KINDS];
@@ -54,6 +65,7 @@ struct tlb_context {
 #define TLB_CONTEXTS 16
 
 struct tlb_contexts {
+	struct tlb_key key[TLB_CONTEXTS]; /* of the context with the same number */
 	struct tlb_context context[TLB_CONTEXTS];
 	u64 clock;
 };

@@ -556,10 +556,10 @@ info_tlb(struct debugger *d, const char *arguments)
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
 		const struct tlb_context *c = &d->cpu->contexts->context[n];
 
-		if (!c->valid)
+		if (!c->key->valid)
 			continue;
-		say(d, "%ccontext %u: vpid %u pcid %u eptp %#llx mode %#llx\n", c == d->cpu->context ? '*' : ' ', n, c->vpid, c->pcid, (ull)c->eptp,
-		    (ull)c->mode);
+		say(d, "%ccontext %u: vpid %u pcid %u eptp %#llx mode %#llx\n", c == d->cpu->context ? '*' : ' ', n, c->key->vpid, c->key->pcid,
+		    (ull)c->key->eptp, (ull)c->key->mode);
 		for (unsigned kind = 0; kind < TLB_KINDS; kind++)
 			for (unsigned i = 0; i < TLB_SIZE; i++) {
 				const struct tlb_entry *e = &c->entry[kind][i];

@@ -3,6 +3,8 @@
  * SDM 3, "The Extended Page Table Mechanism (EPT)" and "Page-Modification Logging"; VMX.md section 7.
  * Not modelled: memory types beyond their validity, 5-level EPT, sub-page permissions, paging-write and guest-paging verification.
  */
+#include <string.h>
+
 #include "base/stop.h"
 #include "bus/memory.h"
 #include "cpu/access.h"
@@ -72,7 +74,13 @@ vmx_select_eptp(struct vcpu *cpu)
 static u64
 read_entry(struct vcpu *cpu, u64 address)
 {
-	return memory_read(cpu->memory, address, 8);
+	const u8 *host = memory_plain(cpu->memory, address);
+	u64 value;
+
+	if (unlikely(!host))
+		return memory_read(cpu->memory, address, 8);
+	memcpy(&value, host, 8);
+	return value;
 }
 
 /* EM-01 to EM-05, for a present entry. `level`: 3 PML4E, 2 PDPTE, 1 PDE, 0 PTE. */
