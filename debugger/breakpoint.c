@@ -21,6 +21,7 @@ static const struct {
 	{"vmwrite", BREAK_VMWRITE, "FIELD"},  {"inject", BREAK_INJECT, "VECTOR"},    {"io", BREAK_IO, "PORT"},
 	{"msr", BREAK_MSR, "MSR"},            {"cr", BREAK_CR, "NUMBER"},            {"exception", BREAK_EXCEPTION, "VECTOR"},
 	{"interrupt", BREAK_INTERRUPT, "VECTOR"}, {"triple-fault", BREAK_TRIPLE, NULL},
+	{"mmio", BREAK_MMIO, "OFFSET"},       {"packet", BREAK_PACKET, "CARD"},
 };
 static const char *const address_kinds[] = {"linear", "gpa", "phys"};
 
@@ -106,6 +107,15 @@ filtered(const struct debugger *d, const struct vcpu *cpu)
 	return d->only_vpid >= 0 && d->only_vpid != (cpu->nonroot && cpu->vmx ? (int)cpu->vmx->vmcs.vpid : 0);
 }
 
+/* A probe has been told, and lets the machine run on. */
+static bool
+only_tells(struct breakpoint *b, struct vcpu *cpu)
+{
+	if (b->hit)
+		b->hit(b->opaque, cpu);
+	return b->hit != NULL;
+}
+
 /* The event is the breakpoint's: do condition and counts let it stop the machine? */
 static bool
 holds(struct debugger *d, struct vcpu *cpu, struct breakpoint *b)
@@ -165,10 +175,13 @@ breakpoints_at(struct debugger *d, struct vcpu *cpu, u64 linear)
 		}
 		if (address[b->address] < b->first || address[b->address] > b->last || !holds(d, cpu, b))
 			continue;
+		if (only_tells(b, cpu))
+			continue;
 		stop_at(d, cpu, b, STOP_BREAKPOINT, "");
 		return true;
 	}
-	return false;
+	/* A probe may have had enough. */
+	return d->stop != STOP_NONE;
 }
 
 void
@@ -180,7 +193,8 @@ breakpoints_event(struct debugger *d, struct vcpu *cpu, enum break_kind kind, u6
 	if (!(d->events_wanted & 1u << kind))
 		return;
 	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
-		if (b->kind != kind || b->disabled || (!b->any && (number < b->first || number > b->last)) || !holds(d, cpu, b))
+		if (b->kind != kind || b->disabled || (!b->any && (number < b->first || number > b->last)) || !holds(d, cpu, b) ||
+		    only_tells(b, cpu))
 			continue;
 		va_start(list, format);
 		vsnprintf(text, sizeof(text), format, list);
@@ -229,7 +243,7 @@ on_access(void *opaque, struct vcpu *cpu, const struct hook_access *a)
 		memory_peek(cpu->memory, a->physical, &old, a->size);
 		d->happening = (struct happening){
 			.value = a->value, .old = old, .address = address[b->address], .size = a->size, .write = a->write};
-		if (!holds(d, cpu, b))
+		if (!holds(d, cpu, b) || only_tells(b, cpu))
 			continue;
 		if (a->write)
 			snprintf(text, sizeof(text), "write of %u bytes at %#llx: %#llx -> %#llx", a->size, (ull)address[b->address], (ull)old,
@@ -446,38 +460,42 @@ number_or_name(struct debugger *d, const char **at, enum break_kind kind, u64 *f
 	return range_argument(d, at, first, last);
 }
 
-static void
-break_at(struct debugger *d, const char *arguments, bool temporary)
+bool
+breakpoint_parse(struct debugger *d, const char *arguments, struct breakpoint *b)
 {
-	struct breakpoint b = {.kind = BREAK_EXECUTE, .temporary = temporary, .on_read = true, .on_write = true};
 	const char *at = arguments, *after = arguments;
 	char word[64];
 
 	if (!next_word(&after, word, sizeof(word))) {
-		b.first = b.last = linear_rip(d->cpu);
-		add(d, &b);
-		return;
+		b->first = b->last = linear_rip(d->cpu);
+		return true;
 	}
 	for (unsigned i = 0; i < COUNT(events); i++)
 		if (!strcmp(word, events[i].name)) {
-			b.kind = events[i].kind;
-			b.any = true;
+			b->kind = events[i].kind;
+			b->any = true;
 			at = after;
 			if (events[i].number && argument_follows(at)) {
-				b.any = false;
-				if (!number_or_name(d, &at, b.kind, &b.first, &b.last))
-					return;
+				b->any = false;
+				if (!number_or_name(d, &at, b->kind, &b->first, &b->last))
+					return false;
 			}
-			if (condition_argument(d, at, &b))
-				add(d, &b);
-			return;
+			return condition_argument(d, at, b);
 		}
 	for (unsigned i = 0; i < COUNT(address_kinds); i++)
 		if (!strcmp(word, address_kinds[i]) && argument_follows(after)) {
-			b.address = i;
+			b->address = i;
 			at = after;
 		}
-	if (range_argument(d, &at, &b.first, &b.last) && condition_argument(d, at, &b))
+	return range_argument(d, &at, &b->first, &b->last) && condition_argument(d, at, b);
+}
+
+static void
+break_at(struct debugger *d, const char *arguments, bool temporary)
+{
+	struct breakpoint b = {.kind = BREAK_EXECUTE, .temporary = temporary, .on_read = true, .on_write = true};
+
+	if (breakpoint_parse(d, arguments, &b))
 		add(d, &b);
 }
 
@@ -493,27 +511,35 @@ command_tbreak(struct debugger *d, const char *arguments)
 	break_at(d, arguments, true);
 }
 
-static void
-watch(struct debugger *d, const char *arguments, bool read, bool write)
+bool
+watchpoint_parse(struct debugger *d, const char *arguments, bool read, bool write, struct breakpoint *b)
 {
-	struct breakpoint b = {.kind = BREAK_ACCESS, .on_read = read, .on_write = write};
 	const char *at = arguments, *after = arguments;
 	char word[64];
 
 	if (!next_word(&after, word, sizeof(word))) {
 		complain(d, "watch which address?");
-		return;
+		return false;
 	}
 	for (unsigned i = 0; i < COUNT(address_kinds); i++)
 		if (!strcmp(word, address_kinds[i]) && argument_follows(after)) {
-			b.address = i;
+			b->address = i;
 			at = after;
 		}
-	if (!range_argument(d, &at, &b.first, &b.last))
-		return;
-	if (b.last == b.first)
-		b.last = b.first + 7; /* a bare address: eight bytes */
-	if (condition_argument(d, at, &b))
+	if (!range_argument(d, &at, &b->first, &b->last))
+		return false;
+	if (b->last == b->first)
+		b->last = b->first + 7; /* a bare address: eight bytes */
+	*b = (struct breakpoint){.kind = BREAK_ACCESS, .on_read = read, .on_write = write, .address = b->address, .first = b->first, .last = b->last};
+	return condition_argument(d, at, b);
+}
+
+static void
+watch(struct debugger *d, const char *arguments, bool read, bool write)
+{
+	struct breakpoint b = {0};
+
+	if (watchpoint_parse(d, arguments, read, write, &b))
 		add(d, &b);
 }
 
@@ -572,6 +598,13 @@ command_delete(struct debugger *d, const char *arguments)
 	}
 }
 
+void
+breakpoint_able(struct debugger *d, struct breakpoint *b, bool on)
+{
+	b->disabled = !on;
+	changed(d, b);
+}
+
 static void
 enable(struct debugger *d, const char *arguments, bool on)
 {
@@ -581,8 +614,7 @@ enable(struct debugger *d, const char *arguments, bool on)
 		return;
 	for (struct breakpoint *b = d->breakpoints; b; b = b->next)
 		if (b->number && (!only || b == only)) {
-			b->disabled = !on;
-			changed(d, b);
+			breakpoint_able(d, b, on);
 		}
 }
 

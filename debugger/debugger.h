@@ -46,6 +46,49 @@ void debugger_shell(struct debugger *d);
 /* No shell: runs the machine, and obeys gdb whenever it is connected. */
 void debugger_serve(struct debugger *d, bool start_stopped);
 
+/* --- embed.c: for programs instead of people: scenarios --- */
+
+/* What the event under way is about: the names that conditions know. */
+struct happening {
+	u64 value, old, address, port, vector, size, gpa, qualification, reason, error;
+	bool write;
+	const u8 *data; /* a packet's `size` bytes */
+};
+
+enum debugger_end { DEBUGGER_STOPPED, DEBUGGER_BREAKPOINT, DEBUGGER_INTERRUPTED, DEBUGGER_ENDED };
+struct vcpu;
+
+/* Runs until a breakpoint, debugger_stop() or the machine's end. *text: where it stopped, in words, until the next run. */
+enum debugger_end debugger_run(struct debugger *d, const char **text);
+/* From an event, a probe or between instructions: debugger_run() returns at the next boundary. */
+void debugger_stop(struct debugger *d);
+/* Executes a command line; returns what it prints (heap). *failed: it complained. */
+char *debugger_execute(struct debugger *d, const char *line, bool *failed);
+/* Is there a command of exactly this name? */
+bool debugger_is_command(const char *name);
+struct vcpu *debugger_selected(const struct debugger *d);
+
+/* On failure return false; *error, where there is one, is a static text. `kind`: "linear", "gpa" or "phys". */
+bool debugger_evaluate(struct debugger *d, struct vcpu *cpu, const char *text, u64 *value, const char **error);
+bool debugger_register(struct debugger *d, struct vcpu *cpu, const char *name, u64 *value);
+const char *debugger_register_name(unsigned index); /* NULL after the last */
+bool debugger_peek(struct debugger *d, struct vcpu *cpu, const char *kind, u64 address, void *data, unsigned size);
+bool debugger_poke(struct debugger *d, struct vcpu *cpu, const char *kind, u64 address, const void *data, unsigned size);
+bool debugger_address_kind(const char *kind);
+
+/*
+ * A breakpoint that does not stop but tells. `what` is as after the command break, or "watch ...", "rwatch ...", "awatch ...". `hit` is called
+ * in the middle of things: it may look, and call debugger_stop(). Returns NULL and sets *error (heap) if `what` makes no sense.
+ */
+struct breakpoint *debugger_probe(struct debugger *d, const char *what, void (*hit)(void *opaque, struct vcpu *cpu), void *opaque, char **error);
+/* It tells no more. Also from `hit`. */
+void debugger_probe_silence(struct debugger *d, struct breakpoint *probe);
+const struct happening *debugger_happening(const struct debugger *d);
+
+/* The machine tells of what the processor's hooks do not see: "mmio" (a card's register was accessed), "packet" (write: the card sent it). */
+void debugger_mmio(struct debugger *d, unsigned card, u32 offset, unsigned size, bool write, u64 value);
+void debugger_packet(struct debugger *d, unsigned card, bool write, const u8 *data, size_t size);
+
 /* Ctrl-C: stop the machine. From an event or between instructions. */
 void debugger_interrupt(struct debugger *d);
 

@@ -22,12 +22,6 @@ typedef unsigned long long ull; /* for printf */
 
 enum stop_kind { STOP_NONE, STOP_STEP, STOP_BREAKPOINT, STOP_WATCH, STOP_INTERRUPT, STOP_UNTIL, STOP_TRIPLE_FAULT };
 
-/* What the event under way is about, for conditions: names of expression.c. */
-struct happening {
-	u64 value, old, address, port, vector, size, gpa, qualification, reason, error;
-	bool write;
-};
-
 /* One VM exit, or failed entry. */
 struct exit_record {
 	u64 time, icount, rip, qualification, gpa, gla, eptp, cr3, rsp;
@@ -54,7 +48,7 @@ struct vmwrite_record {
 
 enum break_kind {
 	BREAK_EXECUTE, BREAK_ACCESS, BREAK_EXIT, BREAK_ENTRY, BREAK_ENTRY_FAIL, BREAK_VMWRITE, BREAK_INJECT, BREAK_IO, BREAK_MSR, BREAK_CR,
-	BREAK_EXCEPTION, BREAK_INTERRUPT, BREAK_TRIPLE
+	BREAK_EXCEPTION, BREAK_INTERRUPT, BREAK_TRIPLE, BREAK_MMIO, BREAK_PACKET
 };
 enum address_kind { ADDRESS_LINEAR, ADDRESS_GUEST_PHYSICAL, ADDRESS_PHYSICAL };
 
@@ -69,6 +63,8 @@ struct breakpoint {
 	struct vcpu *only_cpu;
 	char *condition, *commands;
 	u64 hits, ignore;
+	void (*hit)(void *opaque, struct vcpu *cpu); /* of a probe: told, does not stop */
+	void *opaque;
 	struct breakpoint *next;
 };
 
@@ -186,6 +182,11 @@ struct breakpoint *breakpoint_add(struct debugger *d, struct breakpoint b);
 void breakpoint_delete(struct debugger *d, struct breakpoint *b);
 void breakpoints_apply(struct debugger *d);
 bool breakpoints_at(struct debugger *d, struct vcpu *cpu, u64 linear);
+/* Reads what stands after "break"; on failure complains. */
+bool breakpoint_parse(struct debugger *d, const char *arguments, struct breakpoint *b);
+/* The same for watch, rwatch and awatch. */
+bool watchpoint_parse(struct debugger *d, const char *arguments, bool read, bool write, struct breakpoint *b);
+void breakpoint_able(struct debugger *d, struct breakpoint *b, bool on);
 /* An event of `kind` with the number `number` happened: stops if a breakpoint says so. */
 void breakpoints_event(struct debugger *d, struct vcpu *cpu, enum break_kind kind, u64 number, const char *format, ...) PRINTF(5, 6);
 void command_break(struct debugger *d, const char *arguments);

@@ -219,7 +219,10 @@ memory_window_read(void *opaque, u64 offset, unsigned size)
 	/* Narrow reads take lanes of the register; a wide one is two cycles on the 32-bit bus. */
 	if ((offset & 3) + size > 4 && at + 4 < E1000_WINDOW)
 		value |= (u64)register_read(e, at + 4) << 32;
-	return value >> (offset & 3) * 8;
+	value >>= (offset & 3) * 8;
+	if (e->observer)
+		e->observer(e->observer_opaque, (u32)offset, size, false, size < 8 ? value & (BIT(size * 8) - 1) : value);
+	return value;
 }
 
 static void
@@ -227,6 +230,8 @@ memory_window_write(void *opaque, u64 offset, unsigned size, u64 value)
 {
 	struct e1000 *e = opaque;
 
+	if (e->observer)
+		e->observer(e->observer_opaque, (u32)offset, size, true, value);
 	if (offset & 3 || size < 4) {
 		/* "Registers ... must be accessed as 32-bit": the effect of others is not defined, so there is none. */
 		e->counters.unknown_writes++;
@@ -398,4 +403,19 @@ const struct e1000_counters *
 e1000_counters(const struct e1000 *e)
 {
 	return &e->counters;
+}
+
+void
+e1000_observe(struct e1000 *e, void (*access)(void *opaque, u32 offset, unsigned size, bool write, u64 value), void *opaque)
+{
+	e->observer = access;
+	e->observer_opaque = opaque;
+}
+
+const char *
+e1000_register_name(const struct e1000 *e, u32 offset)
+{
+	unsigned row = offset < E1000_REGISTER_SPACE ? e->row_at[offset / 4] : 0;
+
+	return row ? rows[row - 1].name : NULL;
 }

@@ -29,6 +29,11 @@ void e1000_state(struct e1000 *e, struct state *s);
 /* Plugs the cable in or out: link status change, as the PHY would see it. */
 void e1000_set_link(struct e1000 *e, bool up);
 
+/* Tells `access` of each access to a register in the memory window: offset, bytes, value written or read. Changes nothing. */
+void e1000_observe(struct e1000 *e, void (*access)(void *opaque, u32 offset, unsigned size, bool write, u64 value), void *opaque);
+/* The register at `offset` of the window, as e1000_regs.def calls it; NULL if there is none. */
+const char *e1000_register_name(const struct e1000 *e, u32 offset);
+
 /* What the card counted that no guest register shows. */
 struct e1000_counters {
 	u64 tx_bad_descriptors, rx_bad_descriptors; /* lengths or types that no chip would act on */

@@ -143,6 +143,8 @@ struct e1000 {
 	struct event tx_resume;
 
 	struct e1000_counters counters;
+	void (*observer)(void *opaque, u32 offset, unsigned size, bool write, u64 value);
+	void *observer_opaque;
 };
 
 static inline u64

@@ -43,6 +43,11 @@ struct chardev_host {
 	/* Read from the host, not yet taken by the device. */
 	u8 typed[256];
 	size_t typed_at, typed_end;
+	/* From a scenario; before what the host has. */
+	u8 *scripted;
+	size_t scripted_at, scripted_end;
+	void (*watch)(void *opaque, const u8 *data, size_t size);
+	void *watch_opaque;
 	/*
 	 * The text waited for, the length of its longest border at each place (Knuth, Morris, Pratt), and how much is
 	 * matched.
@@ -127,6 +132,8 @@ write_bytes(struct chardev *c, const u8 *data, size_t size)
 {
 	struct chardev_host *h = c->host;
 
+	if (h->watch)
+		h->watch(h->watch_opaque, data, size);
 	for (size_t i = 0; i < size; i++) {
 		if (h->expect)
 			look_for_text(h, data[i]);
@@ -200,26 +207,35 @@ read_host(struct chardev_host *h)
 	h->typed_end = h->terminal ? filter_escapes(h, h->typed, (size_t)size) : (size_t)size;
 }
 
+/* Pushes what the device has room for; returns how much that is. */
+static size_t
+give(struct chardev_host *h, const u8 *data, size_t size)
+{
+	const struct chardev *c = &h->chardev;
+
+	if (c->receive && c->room)
+		size = MIN(size, c->room(c->device));
+	if (c->receive && size)
+		input_push(h->input, &h->source, 0, data, size);
+	return size;
+}
+
 static void
 poll_host(void *opaque, u64 now)
 {
 	struct chardev_host *h = opaque;
-	struct chardev *c = &h->chardev;
-	size_t room;
 
 	(void)now;
+	if (h->scripted_at < h->scripted_end) {
+		h->scripted_at += give(h, h->scripted + h->scripted_at, h->scripted_end - h->scripted_at);
+		return;
+	}
 	if (h->in < 0 && h->listener >= 0)
 		accept_client(h);
 	if (h->typed_at == h->typed_end && h->in >= 0)
 		read_host(h);
-	if (h->typed_at == h->typed_end)
-		return;
-	room = h->typed_end - h->typed_at;
-	if (c->receive && c->room)
-		room = MIN(room, c->room(c->device));
-	if (c->receive && room)
-		input_push(h->input, &h->source, 0, h->typed + h->typed_at, room);
-	h->typed_at += room;
+	if (h->typed_at != h->typed_end)
+		h->typed_at += give(h, h->typed + h->typed_at, h->typed_end - h->typed_at);
 }
 
 static void
@@ -425,6 +441,7 @@ chardev_host_free(struct chardev_host *h)
 	if (h->slave >= 0)
 		close(h->slave);
 	free(h->border);
+	free(h->scripted);
 	free(h);
 }
 
@@ -462,4 +479,28 @@ chardev_host_on_quit(struct chardev_host *h, void (*quit)(void *opaque), void *o
 {
 	h->quit = quit;
 	h->quit_opaque = opaque;
+}
+
+void
+chardev_host_watch(struct chardev_host *h, void (*watch)(void *opaque, const u8 *data, size_t size), void *opaque)
+{
+	h->watch = watch;
+	h->watch_opaque = opaque;
+}
+
+void
+chardev_host_type(struct chardev_host *h, const void *data, size_t size)
+{
+	size_t left = h->scripted_end - h->scripted_at;
+	u8 *all = malloc(left + size + 1);
+
+	if (!all)
+		stop_host_error("out of memory");
+	if (left)
+		memcpy(all, h->scripted + h->scripted_at, left);
+	memcpy(all + left, data, size);
+	free(h->scripted);
+	h->scripted = all;
+	h->scripted_at = 0;
+	h->scripted_end = left + size;
 }

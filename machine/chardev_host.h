@@ -24,6 +24,10 @@ struct chardev *chardev_host_chardev(struct chardev_host *h);
 
 /* Calls `met` when the device has printed `text`, each time. */
 void chardev_host_expect(struct chardev_host *h, const char *text, void (*met)(void *opaque), void *opaque);
+/* Calls `watch` with all that the device prints. */
+void chardev_host_watch(struct chardev_host *h, void (*watch)(void *opaque, const u8 *data, size_t size), void *opaque);
+/* As if a human typed it: goes to the device as it has room, when host input is polled. */
+void chardev_host_type(struct chardev_host *h, const void *data, size_t size);
 /* Calls `quit` when the user types Ctrl-A X on a terminal. */
 void chardev_host_on_quit(struct chardev_host *h, void (*quit)(void *opaque), void *opaque);
 /* Hands over what is still buffered. */

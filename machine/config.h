@@ -108,6 +108,14 @@ struct config {
 	unsigned commands;
 	char *trace, *trace_file;
 
+	/* script/ */
+	char *script;        /* the scenario; then this configuration is no machine's, but what each of its machines gets on top */
+	bool scripted;       /* a scenario's machine */
+	char **script_args;  /* NAME=VALUE, in order */
+	unsigned script_arg_count;
+	bool update;         /* write baselines */
+	char *artifacts;     /* folder for what a failed scenario leaves, or NULL */
+
 	/* private to options.c: every option given, for -print-config; strings to free */
 	struct config_given *given;
 	unsigned givens, owneds;
@@ -116,9 +124,9 @@ struct config {
 
 /*
  * What main does after parsing: run; end well, since what was asked for (--help...) is printed; list the processor
- * models; print INI.
+ * models; print INI; run a scenario.
  */
-enum config_action { CONFIG_RUN, CONFIG_EXIT, CONFIG_CPU_HELP, CONFIG_PRINT };
+enum config_action { CONFIG_RUN, CONFIG_EXIT, CONFIG_CPU_HELP, CONFIG_PRINT, CONFIG_SCRIPT };
 
 /*
  * Parses the arguments. On error returns NULL and sets *error to one line (heap) without the program's name.
@@ -126,6 +134,8 @@ enum config_action { CONFIG_RUN, CONFIG_EXIT, CONFIG_CPU_HELP, CONFIG_PRINT };
  */
 struct config *config_parse(int argc, char **argv, enum config_action *action, char **error);
 void config_free(struct config *config);
+/* A machine of a scenario: `argv` is followed by the options of `on_top`, so that those win. Serial ports print to nobody unless told to. */
+struct config *config_parse_scripted(int argc, char **argv, const struct config *on_top, char **error);
 
 /* drives.c: the parts of -drive, -cdrom and -boot. Return NULL, or what is wrong (heap). */
 char *config_add_drive(struct config *config, const char *value);

@@ -171,8 +171,8 @@ on_signal(int number)
 	_exit(number == SIGALRM ? EXIT_LIMIT : 128 + number);
 }
 
-static void
-watch_signals(double timeout)
+void
+machine_watch_signals(double timeout)
 {
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	struct itimerval timer = {.it_interval.tv_sec = GRACE};
@@ -187,6 +187,18 @@ watch_signals(double timeout)
 		timer.it_value.tv_usec = 1;
 	if (timeout > 0)
 		setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+bool
+machine_timed_out(void)
+{
+	return timed_out;
+}
+
+bool
+machine_interrupted(void)
+{
+	return interrupted;
 }
 
 /* ---- Events of the machine itself ---- */
@@ -213,7 +225,8 @@ on_poll(void *opaque, u64 now)
 	if (machine->config->realtime)
 		throttle(machine, now);
 	if (timed_out && !machine->ended) {
-		fprintf(stderr, "nestbox: stopped after %g seconds (-timeout)\n", machine->config->timeout);
+		if (!machine->config->scripted)
+			fprintf(stderr, "nestbox: stopped after %g seconds (-timeout)\n", machine->config->timeout);
 		end(machine, EXIT_LIMIT);
 	}
 	if (interrupted == SIGINT && machine->config->debug && !machine->ended) {
@@ -379,7 +392,7 @@ make_debugger(struct machine *machine)
 	};
 	char *error = NULL;
 
-	if (!config->debug && !config->gdb && !config->trace)
+	if (!config->debug && !config->gdb && !config->trace && !config->scripted)
 		return NULL;
 	machine->debugger = debugger_new(machine->cpus, machine->input, &host);
 	if (config->gdb)
@@ -394,9 +407,6 @@ make_debugger(struct machine *machine)
 /* ---- Keyboard and mouse ---- */
 
 enum { USER_KEY, USER_MOUSE };
-struct user_input {
-	s32 a, b, c, d; /* scan code, down; or movements and buttons */
-};
 
 /* What the user does comes from a window, and goes through the door. */
 static void
@@ -414,6 +424,41 @@ take_user_input(void *opaque, u32 kind, const u8 *data, size_t size)
 	if (kind == USER_MOUSE)
 		i8042_mouse(&machine->pc->i8042, MIN(MAX(u.a, -255), 255), MIN(MAX(-MAX(u.b, -255), -255), 255), MIN(MAX(u.c, -7), 7),
 			    (unsigned)u.d);
+}
+
+/* What a scenario does waits for the next poll, as everything does that comes from the host. */
+static void
+poll_user(void *opaque, u64 now)
+{
+	struct machine *machine = opaque;
+
+	(void)now;
+	for (unsigned i = 0; i < machine->user_inputs; i++)
+		input_push(machine->input, &machine->user, machine->user_input[i].kind, &machine->user_input[i].input, sizeof(struct user_input));
+	machine->user_inputs = 0;
+}
+
+static bool
+queue_user_input(struct machine *machine, u32 kind, const struct user_input *input)
+{
+	if (machine->user_inputs == COUNT(machine->user_input))
+		return false;
+	machine->user_input[machine->user_inputs].kind = kind;
+	machine->user_input[machine->user_inputs++].input = *input;
+	return true;
+}
+
+bool
+machine_key(struct machine *machine, unsigned code, bool down)
+{
+	return queue_user_input(machine, USER_KEY, &(struct user_input){.a = (s32)code, .b = down});
+}
+
+bool
+machine_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons)
+{
+	/* As a window has it, where down is positive. */
+	return queue_user_input(machine, USER_MOUSE, &(struct user_input){dx, -MAX(dy, -255), dz, (s32)buttons});
 }
 
 static void
@@ -456,7 +501,7 @@ replay_parted(void *opaque, const char *text)
 static void
 make_door(struct machine *machine)
 {
-	machine->user = (struct input_source){.name = "user", .opaque = machine, .fd = -1, .take = take_user_input};
+	machine->user = (struct input_source){.name = "user", .opaque = machine, .fd = -1, .poll = poll_user, .take = take_user_input};
 	input_set_clock(machine->input, input_clock, replay_parted, machine);
 	input_add(machine->input, &machine->user);
 }
@@ -698,8 +743,8 @@ save_at_end(struct machine *machine)
 	return !error;
 }
 
-static int
-report(struct machine *machine)
+int
+machine_finish(struct machine *machine)
 {
 	bool to_stdout = machine->config->stats && !machine->stats;
 	FILE *out = to_stdout ? stdout : machine->stats;
@@ -731,14 +776,13 @@ report(struct machine *machine)
 	return EXIT_BAD;
 }
 
-int
-machine_run(struct machine *machine)
+void
+machine_start(struct machine *machine)
 {
 	u64 now = events_now(machine->events);
 
 	machine->start = now;
 	machine->start_instructions = cpus_icount(machine->cpus);
-	watch_signals(machine->config->timeout);
 	machine->host_start = host_nanoseconds();
 	/* A loaded machine goes on with its own rhythm. */
 	if (!event_armed(&machine->poll))
@@ -749,6 +793,13 @@ machine_run(struct machine *machine)
 		machine->hash_next = (machine->start_instructions / machine->config->hash_every + 1) * machine->config->hash_every;
 		event_arm(machine->events, &machine->hash, now);
 	}
+}
+
+int
+machine_run(struct machine *machine)
+{
+	machine_watch_signals(machine->config->timeout);
+	machine_start(machine);
 	if (machine->config->debug)
 		debugger_shell(machine->debugger);
 	else if (machine->config->gdb)
@@ -757,7 +808,7 @@ machine_run(struct machine *machine)
 		cpus_run(machine->cpus);
 		after_leaving(machine);
 	}
-	return report(machine);
+	return machine_finish(machine);
 }
 
 static void

@@ -31,6 +31,11 @@ struct state;
 /* The process's exit statuses; the man page's EXIT STATUS says the same. */
 enum exit_status { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_TRIPLE_FAULT = 2, EXIT_LIMIT = 3, EXIT_NOT_MODELLED = 4 };
 
+/* A key (scan code, down), or a movement of the mouse (to the right, down, wheel, buttons). */
+struct user_input {
+	s32 a, b, c, d;
+};
+
 struct machine {
 	const struct config *config;
 	struct cpu_model model;
@@ -53,6 +58,12 @@ struct machine {
 	struct block_host *drive[CONFIG_DRIVES];
 	struct sdl_window *window;
 	struct input_source user; /* keyboard and mouse */
+	/* From a scenario, until the next poll. */
+	struct {
+		u32 kind;
+		struct user_input input;
+	} user_input[32];
+	unsigned user_inputs;
 
 	/* The machine's own events: host input, -stop-after, -hash. None is state. */
 	struct event poll, limit, hash;
@@ -72,6 +83,19 @@ struct machine {
 /* Everything is made and checked; nothing has run. Returns NULL and sets *error (heap). */
 struct machine *machine_new(const struct config *config, char **error);
 void machine_free(struct machine *machine);
+/*
+ * The parts of machine_run(), for whoever runs the machine piecewise: a scenario, by the debugger's run function. machine_finish() writes the
+ * reports that the options ask for and returns the exit status.
+ */
+void machine_start(struct machine *machine);
+int machine_finish(struct machine *machine);
+/* Signals and the limit of host seconds (0: none) are the process's: once, whatever the number of machines. */
+void machine_watch_signals(double timeout);
+bool machine_timed_out(void);
+bool machine_interrupted(void);
+/* A key (scan code of set 1, 0xe000 | code for extended ones) or the mouse, from the next poll on. False: too many are waiting. */
+bool machine_key(struct machine *machine, unsigned code, bool down);
+bool machine_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons);
 /* Runs to the end; returns the exit status. Prints the reason on stderr where it is not the guest's own wish. */
 int machine_run(struct machine *machine);
 

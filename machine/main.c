@@ -7,6 +7,7 @@
 #include "cpu/cpuid.h"
 #include "machine/config.h"
 #include "machine/machine.h"
+#include "script/script.h"
 
 static int
 fail(char *error)
@@ -38,6 +39,11 @@ main(int argc, char **argv)
 	config = config_parse(argc, argv, &action, &error);
 	if (!config)
 		return fail(error);
+	if (action == CONFIG_SCRIPT) {
+		status = scenario_run(config);
+		config_free(config);
+		return status;
+	}
 	if (action != CONFIG_RUN) {
 		if (action == CONFIG_CPU_HELP)
 			cpu_model_help();

@@ -18,10 +18,10 @@
 #define INI_LINE 4096
 #define DEFAULT_RTC 1704067200 /* 2024-01-01 */
 
-enum group { MACHINE, BOOT, DEVICES, NETWORK, TIME, LIMITS, REPORTS, DEBUGGER, OTHER, LATER };
+enum group { MACHINE, BOOT, DEVICES, NETWORK, TIME, LIMITS, REPORTS, DEBUGGER, SCENARIO, OTHER, LATER };
 static const char *const group_title[LATER] = {
 	"Machine",         "What boots",  "Devices", "Network", "Time", "Limits, for batch runs",
-	"What it reports", "Debugger", "The program",
+	"What it reports", "Debugger", "Scenarios", "The program",
 };
 
 struct parse {
@@ -726,6 +726,42 @@ apply_log(struct parse *p, const char *value)
 	return error;
 }
 
+/* ---- Scenarios ---- */
+
+static char *
+apply_script(struct parse *p, const char *value)
+{
+	p->config->script = copy(p->config, value);
+	return NULL;
+}
+
+static char *
+apply_script_arg(struct parse *p, const char *value)
+{
+	char **grown = realloc(p->config->script_args, (p->config->script_arg_count + 1) * sizeof(*grown));
+
+	if (!grown)
+		stop_host_error("out of memory");
+	p->config->script_args = grown;
+	grown[p->config->script_arg_count++] = copy(p->config, value);
+	return strchr(value, '=') && *value != '=' ? NULL : error_string("-arg: '%s' is not NAME=VALUE", value);
+}
+
+static char *
+apply_update(struct parse *p, const char *value)
+{
+	(void)value;
+	p->config->update = true;
+	return NULL;
+}
+
+static char *
+apply_artifacts(struct parse *p, const char *value)
+{
+	p->config->artifacts = copy(p->config, value);
+	return NULL;
+}
+
 /* ---- The program ---- */
 
 static char *
@@ -813,6 +849,11 @@ static const struct option option[] = {
 	 apply_trace},
 	{"trace-file", "FILE", DEBUGGER, "where to; default standard error", apply_trace_file},
 
+	{"script", "FILE.lua", SCENARIO, "run a scenario (docs/SCENARIOS.md); other options go to each of its machines", apply_script},
+	{"arg", "NAME=VALUE", SCENARIO, "args.NAME of the scenario", apply_script_arg},
+	{"update", NULL, SCENARIO, "write baselines instead of comparing with them", apply_update},
+	{"artifacts", "DIR", SCENARIO, "what a failed scenario leaves: serial logs, exits, registers, screen", apply_artifacts},
+
 	{"print-config", NULL, OTHER, "print the options as an INI file, which nestbox takes as argument",
 	 apply_print_config},
 	{"help", NULL, OTHER, "this text", apply_help},
@@ -822,7 +863,6 @@ static const struct option option[] = {
 	{"blockdev", "SPEC", LATER, NULL, NULL},
 	{"fda", "FILE", LATER, NULL, NULL},
 	{"snapshot", NULL, LATER, NULL, NULL},
-	{"script", "FILE", LATER, NULL, NULL},
 	{"record", "FILE", LATER, NULL, NULL},
 	{"replay", "FILE", LATER, NULL, NULL},
 };
@@ -999,8 +1039,8 @@ finish(struct parse *p)
 			return error;
 	}
 	if (p->default_serial && !config->nodefaults)
-		config->serial[0].kind = SERIAL_STDIO;
-	for (unsigned i = 0; config->debug && i < CONFIG_SERIALS; i++)
+		config->serial[0].kind = config->scripted ? SERIAL_NULL : SERIAL_STDIO;
+	for (unsigned i = 0; (config->debug || config->scripted) && i < CONFIG_SERIALS; i++)
 		if (config->serial[i].kind == SERIAL_STDIO)
 			config->serial[i].kind = SERIAL_STDOUT;
 	if (config->commands && !config->debug)
@@ -1051,8 +1091,8 @@ finish(struct parse *p)
 	return NULL;
 }
 
-struct config *
-config_parse(int argc, char **argv, enum config_action *action, char **error)
+static struct config *
+parse(int argc, char **argv, const struct config *on_top, enum config_action *action, char **error)
 {
 	struct config *config = calloc(1, sizeof(*config));
 	struct parse p = {.config = config, .action = CONFIG_RUN, .default_nic = true, .default_serial = true};
@@ -1068,6 +1108,16 @@ config_parse(int argc, char **argv, enum config_action *action, char **error)
 	*error = NULL;
 	for (int i = 1; i < argc && !*error && p.action != CONFIG_EXIT;)
 		*error = apply_argument(&p, argc, argv, &i);
+	config->scripted = on_top != NULL;
+	for (unsigned i = 0; on_top && i < on_top->givens && !*error; i++)
+		if (on_top->given[i].option->group != SCENARIO)
+			*error = apply_option(&p, on_top->given[i].option, on_top->given[i].value);
+	if (on_top && !*error && (config->script || config->debug || config->gdb || p.action != CONFIG_RUN))
+		*error = error_string("a scenario's machine takes no -script, -debug, -gdb, or options that only print");
+	if (!on_top && config->script && p.action == CONFIG_RUN)
+		p.action = CONFIG_SCRIPT;
+	if (!*error && !config->script && (config->script_args || config->update || config->artifacts))
+		*error = error_string("-arg, -update and -artifacts need -script");
 	/* Help and -print-config do not need a machine that can run. */
 	if (!*error && p.action == CONFIG_RUN)
 		*error = finish(&p);
@@ -1076,6 +1126,20 @@ config_parse(int argc, char **argv, enum config_action *action, char **error)
 		return config;
 	config_free(config);
 	return NULL;
+}
+
+struct config *
+config_parse(int argc, char **argv, enum config_action *action, char **error)
+{
+	return parse(argc, argv, NULL, action, error);
+}
+
+struct config *
+config_parse_scripted(int argc, char **argv, const struct config *on_top, char **error)
+{
+	enum config_action action;
+
+	return parse(argc, argv, on_top, &action, error);
 }
 
 void
@@ -1089,6 +1153,7 @@ config_free(struct config *config)
 	free(config->owned);
 	free(config->given);
 	free(config->command);
+	free(config->script_args);
 	free(config);
 }
 

@@ -33,6 +33,8 @@ struct net_backend {
 	struct input *input;
 	struct net_pcap *pcap;
 	struct net_statistics statistics;
+	void (*observer)(void *opaque, bool from_card, const u8 *frame, size_t size);
+	void *observer_opaque;
 	void *host;                  /* the kind's own struct */
 	struct input_source *source; /* where the host's frames come in; NULL: nowhere */
 	char source_name[INPUT_NAME];

@@ -126,6 +126,8 @@ from_card(void *opaque, const u8 *frame, size_t size)
 	b->statistics.frames_from_card++;
 	b->statistics.bytes_from_card += size;
 	net_pcap_frame(b->pcap, now_ns(b), frame, size);
+	if (b->observer)
+		b->observer(b->observer_opaque, true, frame, size);
 	if (b->transmit)
 		b->transmit(b, frame, size);
 }
@@ -155,6 +157,8 @@ bool
 net_to_card(struct net_backend *b, const u8 *frame, size_t size)
 {
 	net_pcap_frame(b->pcap, now_ns(b), frame, size);
+	if (b->observer)
+		b->observer(b->observer_opaque, false, frame, size);
 	if (!b->link->receive || !b->link->receive(b->link->card, frame, size)) {
 		net_dropped(b);
 		return false;
@@ -190,6 +194,13 @@ net_source(const char *kind, void (*poll)(void *opaque, u64 now), void *opaque, 
 	assert(!b->host || b->host == opaque);
 	b->poll = poll;
 	return (struct input_source){.name = kind, .poll = poll_kind, .opaque = b, .fd = fd, .take = take};
+}
+
+void
+net_observe(struct net_backend *b, void (*frame)(void *opaque, bool from_card, const u8 *frame, size_t size), void *opaque)
+{
+	b->observer = frame;
+	b->observer_opaque = opaque;
 }
 
 /* Making and unmaking */

@@ -45,6 +45,9 @@ struct net_statistics {
 	u64 frames_to_card, bytes_to_card;
 	u64 dropped; /* the queue was full, or the card had no room */
 };
+/* Tells `frame` of each frame on the cable, before it arrives. Changes nothing. */
+void net_observe(struct net_backend *backend, void (*frame)(void *opaque, bool from_card, const u8 *frame, size_t size), void *opaque);
+
 const struct net_statistics *net_statistics(const struct net_backend *backend);
 
 #endif
