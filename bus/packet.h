@@ -25,4 +25,11 @@ struct packet_link {
 	bool up; /* link state */
 };
 
+/* What is plugged into a card besides the cable. */
+struct nic_parts {
+	u8 mac[6];
+	const u8 *rom; /* expansion ROM, the caller's; NULL: the socket is empty */
+	u32 rom_size;  /* a power of two, at least 2 KiB */
+};
+
 #endif

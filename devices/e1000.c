@@ -322,7 +322,7 @@ config_written(void *opaque, unsigned offset, unsigned size)
 
 /* The configuration space of "PCI Local Bus Interface". */
 static void
-init_pci(struct e1000 *e, const struct e1000_parts *parts)
+init_pci(struct e1000 *e, const struct nic_parts *parts)
 {
 	struct pci_device *d = &e->pci;
 
@@ -346,7 +346,7 @@ init_pci(struct e1000 *e, const struct e1000_parts *parts)
 
 struct e1000 *
 e1000_new(struct pci_bus *bus, int devfn, struct memory *memory, struct events *events, struct packet_link *link,
-	  const struct e1000_parts *parts)
+	  const struct nic_parts *parts)
 {
 	struct e1000 *e = calloc(1, sizeof(*e));
 

@@ -7,20 +7,14 @@
 struct e1000;
 struct events;
 struct memory;
+struct nic_parts;
 struct packet_link;
 struct pci_bus;
 struct state;
 
-/* What is plugged into a card besides the cable. */
-struct e1000_parts {
-	u8 mac[6];
-	const u8 *rom; /* expansion ROM, the caller's; NULL: the socket is empty */
-	u32 rom_size;  /* a power of two, at least 2 KiB */
-};
-
 /* Adds the card to the bus at `devfn` and fills in the card's end of `link`; link->up counts from the first event on. */
 struct e1000 *e1000_new(struct pci_bus *bus, int devfn, struct memory *memory, struct events *events,
-			struct packet_link *link, const struct e1000_parts *parts);
+			struct packet_link *link, const struct nic_parts *parts);
 void e1000_free(struct e1000 *e);
 /* Power on or PCI reset: all registers, the PHY and what the EEPROM loads. The EEPROM's words stay. */
 void e1000_reset(struct e1000 *e);

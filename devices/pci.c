@@ -8,6 +8,7 @@
 LOG_CATEGORY("pci");
 
 #define CONFIG_ENABLE BIT(31)
+#define MESSAGE_PAGES 0xfeeu /* bits 31:20 of the addresses that mean an APIC */
 
 void
 pci_device_init(struct pci_device *d, const char *name, void *opaque, u16 vendor, u16 device, u8 revision,
@@ -222,6 +223,8 @@ pci_config_read(struct pci_bus *bus, unsigned devfn, unsigned offset, unsigned s
 
 	if (!d)
 		return size == 4 ? ~0u : (u32)BIT(8 * size) - 1;
+	if (d->config_read)
+		d->config_read(d->opaque, offset, size);
 	value = 0;
 	for (unsigned i = 0; i < size; i++)
 		value |= (u32)(offset + i < 256 ? d->config[offset + i] : 0xff) << 8 * i;
@@ -267,6 +270,37 @@ pci_dma_write(struct pci_device *d, u64 address, const void *buffer, u64 size)
 	return true;
 }
 
+bool
+pci_message(struct pci_device *d, u64 address, u32 data)
+{
+	const struct apic_bus *apic = d->bus->apic;
+	u8 bytes[4];
+	/*
+	 *    31    20 19         12 11  4  3   2  1 0        15    14   10:8       7:0
+	 *   | 0xfee  | destination |     |RH |DM |   |      |level|    |delivery | vector |
+	 */
+	const struct apic_message message = {
+		.destination = (u32)BITS(address, 19, 12),
+		.vector = (u8)data,
+		.delivery = (u8)BITS(data, 10, 8),
+		.logical = BITS(address, 2, 2),
+		.level = BITS(data, 15, 15),
+		.assert_ = true,
+	};
+
+	if (!(pci_get16(d->config, PCI_COMMAND) & PCI_COMMAND_MASTER))
+		return false;
+	if (address >> 20 == MESSAGE_PAGES) {
+		log_debug("%s: vector %#x to %#x", d->name, message.vector, message.destination);
+		if (apic && apic->send)
+			apic->send(apic->cpus, &message);
+		return true;
+	}
+	pci_set32(bytes, 0, data);
+	dma_write(d->bus->memory, address, bytes, sizeof(bytes));
+	return true;
+}
+
 /*
  * Configuration mechanism #1. CONFIG_ADDRESS takes 32-bit accesses only; the reset control register of the south bridge
  * lies inside it.
@@ -278,7 +312,8 @@ static u32
 config_port_read(void *opaque, u16 port, unsigned size)
 {
 	struct pci_bus *bus = opaque;
-	u32 value = 0;
+	unsigned lanes = MIN(size, 4u - (port & 3));
+	u32 value;
 
 	if (port == 0xcf8 && size == 4)
 		return bus->address;
@@ -286,13 +321,9 @@ config_port_read(void *opaque, u16 port, unsigned size)
 		return bus->reset_control_read ? bus->reset_control_read(bus->reset_opaque) : 0;
 	if (port < 0xcfc || !(bus->address & CONFIG_ENABLE) || BITS(bus->address, 23, 16) != 0)
 		return ~0u;
-	for (unsigned i = 0; i < size; i++) {
-		unsigned lane = (port & 3) + i;
-		u32 byte = lane < 4 ? pci_config_read(bus, BITS(bus->address, 15, 8), (bus->address & 0xfc) + lane, 1)
-				    : 0xff;
-		value |= byte << 8 * i;
-	}
-	return value;
+	value = pci_config_read(bus, BITS(bus->address, 15, 8), (bus->address & 0xfc) + (port & 3), lanes);
+	/* Nobody drives the lanes beyond the register. */
+	return lanes < size ? value | ~0u << 8 * lanes : value;
 }
 
 static void

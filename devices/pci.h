@@ -3,8 +3,8 @@
  *
  * Source: PCI Local Bus Specification 2.3, "Configuration Space"; configuration mechanism #1 as in the i440FX data
  * sheet.
- * Not modelled: bridges, MSI, parity errors, latency, target aborts other than master abort (reads ones, writes are
- * dropped).
+ * Not modelled: bridges, parity errors, latency, target aborts other than master abort (reads ones, writes are
+ * dropped). Message-signalled interrupts: msix.h.
  *
  * How a function is written (see e1000.c, piix3.c): embed a `struct pci_device`, pci_device_init() it, fill in the
  * type-0 header with pci_set16() and friends, name the bits that the guest may write in `writable`, describe the BARs
@@ -14,6 +14,7 @@
 #define NB_DEVICES_PCI_H
 
 #include "base/types.h"
+#include "bus/irq.h"
 #include "bus/memory.h"
 #include "bus/ports.h"
 
@@ -73,9 +74,10 @@ struct pci_device {
 	u8 initial[256];      /* config at pci_add(): what reset goes back to */
 	struct pci_bar bar[PCI_BARS];
 	/*
-	 * All may be NULL. `config_written` comes after the bytes and BARs have changed; `reset` comes with the bus's
-	 * RST#.
+	 * All may be NULL. `config_read` comes before the bytes are looked at, `config_written` after the bytes and BARs
+	 * have changed; `reset` comes with the bus's RST#.
 	 */
+	void (*config_read)(void *opaque, unsigned offset, unsigned size);
 	void (*config_written)(void *opaque, unsigned offset, unsigned size);
 	void (*reset)(void *opaque);
 	void *opaque;
@@ -87,6 +89,7 @@ struct pci_device {
 struct pci_bus {
 	struct memory *memory;
 	struct ports *ports;
+	const struct apic_bus *apic;    /* where interrupt messages go; NULL: nowhere */
 	struct pci_device *device[256]; /* by device and function number */
 	u32 address;                    /* CONFIG_ADDRESS */
 	/* PIRQ A..D: how many functions pull each, and who hears of changes (the south bridge). */
@@ -137,6 +140,12 @@ void pci_intx(struct pci_device *d, int level);
  */
 bool pci_dma_read(struct pci_device *d, u64 address, void *buffer, u64 size);
 bool pci_dma_write(struct pci_device *d, u64 address, const void *buffer, u64 size);
+
+/*
+ * A message-signalled interrupt: a store of 4 bytes by a bus master, which the processors take when it goes to their
+ * APICs (SDM 3, "Message Signalled Interrupts"). False: the function is no bus master now.
+ */
+bool pci_message(struct pci_device *d, u64 address, u32 data);
 
 /* Configuration accesses as the host bridge makes them. `size` 1, 2 or 4, naturally aligned. */
 u32 pci_config_read(struct pci_bus *bus, unsigned devfn, unsigned offset, unsigned size);

@@ -30,8 +30,11 @@ struct config_netdev {
 	char *id;
 };
 
-/* One e1000 card. */
+enum nic_model { NIC_E1000, NIC_VIRTIO, NIC_VIRTIO_MODERN, NIC_MODELS };
+
+/* One network card. */
 struct config_nic {
+	enum nic_model model;
 	int netdev;      /* index into config.netdev, or -1: no cable */
 	char *netdev_id; /* NULL: no cable */
 	u8 mac[6];       /* default 52:54:00:12:34:56, the last byte counting up from card to card */
@@ -136,6 +139,9 @@ struct config *config_parse(int argc, char **argv, enum config_action *action, c
 void config_free(struct config *config);
 /* A machine of a scenario: `argv` is followed by the options of `on_top`, so that those win. Serial ports print to nobody unless told to. */
 struct config *config_parse_scripted(int argc, char **argv, const struct config *on_top, char **error);
+
+/* What -device calls a network card. */
+const char *config_nic_name(enum nic_model model);
 
 /* drives.c: the parts of -drive, -cdrom and -boot. Return NULL, or what is wrong (heap). */
 char *config_add_drive(struct config *config, const char *value);

@@ -26,7 +26,9 @@
 #ifndef NB_ROM_DIR
 #define NB_ROM_DIR "/usr/lib/ipxe/qemu"
 #endif
-#define NIC_ROM NB_ROM_DIR "/efi-e1000.rom" /* has an image for each kind of firmware */
+/* Each has an image for each kind of firmware. */
+#define E1000_ROM NB_ROM_DIR "/efi-e1000.rom"
+#define VIRTIO_ROM NB_ROM_DIR "/efi-virtio.rom"
 
 #define BIOS_LIMIT 0x1000000u
 #define VGA_ROM_LIMIT 0x10000u
@@ -103,7 +105,8 @@ char *
 firmware_load_nics(struct firmware *f, const struct config *config)
 {
 	for (unsigned i = 0; i < config->nics; i++) {
-		const char *given = config->nic[i].romfile, *path = given ? given : NIC_ROM;
+		const char *usual = config->nic[i].model == NIC_E1000 ? E1000_ROM : VIRTIO_ROM;
+		const char *given = config->nic[i].romfile, *path = given ? given : usual;
 		u32 size, whole = 2048;
 		char *error;
 

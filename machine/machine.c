@@ -846,7 +846,8 @@ describe(const struct machine *machine)
 			text = longer;
 		}
 	for (unsigned i = 0; i < config->nics; i++) {
-		longer = error_string("%s e1000(netdev %d, addr %d)", text, config->nic[i].netdev, config->nic[i].slot);
+		longer = error_string("%s %s(netdev %d, addr %d)", text, config_nic_name(config->nic[i].model),
+				      config->nic[i].netdev, config->nic[i].slot);
 		free(text);
 		text = longer;
 	}

@@ -250,23 +250,38 @@ find_netdev(const struct config *config, const char *id)
 	return -1;
 }
 
+const char *
+config_nic_name(enum nic_model model)
+{
+	static const char *const name[NIC_MODELS] = {
+		[NIC_E1000] = "e1000",
+		[NIC_VIRTIO] = "virtio-net-pci",
+		[NIC_VIRTIO_MODERN] = "virtio-net-pci-non-transitional",
+	};
+
+	return name[model];
+}
+
 static char *
-device_e1000(struct parse *p, const char *value)
+device_nic(struct parse *p, const char *value, enum nic_model model)
 {
 	struct config_nic *nic = add_nic(p->config);
 	char *element, *key, *text, *error = NULL;
+	const char *name = config_nic_name(model);
 	u64 slot;
 
 	p->default_nic = false;
 	if (!nic)
-		return error_string("-device e1000: more than %d cards", CONFIG_NICS);
+		return error_string("-device %s: more than %d network cards", name, CONFIG_NICS);
+	nic->model = model;
 	for (; !error && (element = next_pair(&value, &key, &text)); free(element)) {
 		if (!strcmp(key, "netdev")) {
 			/* The back end may come later on the command line: finish() looks it up. */
 			nic->netdev_id = copy(p->config, text ? text : "");
 		} else if (!strcmp(key, "mac")) {
 			if (!text || !parse_mac(text, nic->mac))
-				error = error_string("-device e1000: mac=%s is no station address", text ? text : "");
+				error = error_string("-device %s: mac=%s is no station address", name,
+						     text ? text : "");
 		} else if (!strcmp(key, "romfile")) {
 			nic->romfile = copy(p->config, text ? text : "");
 		} else if (!strcmp(key, "addr")) {
@@ -275,14 +290,32 @@ device_e1000(struct parse *p, const char *value)
 
 			slot = text ? strtoul(text, &end, 16) : 0;
 			if (!text || end == text || (*end && strcmp(end, ".0") != 0) || slot < 2 || slot > 31)
-				error = error_string("-device e1000: addr=%s is no slot from 02 to 1f",
+				error = error_string("-device %s: addr=%s is no slot from 02 to 1f", name,
 						     text ? text : "");
 			nic->slot = (int)slot;
 		} else if (strcmp(key, "id") != 0 && strcmp(key, "bus") != 0) {
-			error = error_string("-device e1000: unknown property '%s'", key);
+			error = error_string("-device %s: unknown property '%s'", name, key);
 		}
 	}
 	return error;
+}
+
+static char *
+device_e1000(struct parse *p, const char *value)
+{
+	return device_nic(p, value, NIC_E1000);
+}
+
+static char *
+device_virtio_net(struct parse *p, const char *value)
+{
+	return device_nic(p, value, NIC_VIRTIO);
+}
+
+static char *
+device_virtio_net_modern(struct parse *p, const char *value)
+{
+	return device_nic(p, value, NIC_VIRTIO_MODERN);
 }
 
 static char *
@@ -324,6 +357,8 @@ static const struct {
 	char *(*apply)(struct parse *p, const char *value);
 } device[] = {
 	{"e1000", "netdev=ID,mac=M,addr=SLOT,romfile=F    Intel 82540EM Gigabit Ethernet", device_e1000},
+	{"virtio-net-pci", "the same    virtio network card, for legacy and modern drivers", device_virtio_net},
+	{"virtio-net-pci-non-transitional", "the same    for modern drivers only", device_virtio_net_modern},
 	{"isa-debug-exit", "iobase=0x501,iosize=2    a write of V ends nestbox with status (V << 1) | 1",
 	 device_debug_exit},
 	{"pc-testdev", "kvm-unit-tests' test device", device_testdev},
@@ -350,7 +385,7 @@ apply_device(struct parse *p, const char *value)
 	if (i == COUNT(device)) {
 		error = error_string("-device: '%s' is not modelled (-device help lists what is)", name);
 	} else if (!strcmp(rest, "help") || !strcmp(rest, "?")) {
-		printf("%-15s %s\n", device[i].name, device[i].help);
+		printf("%s    %s\n", device[i].name, device[i].help);
 		p->action = CONFIG_EXIT;
 	} else {
 		error = device[i].apply(p, rest);
@@ -495,12 +530,31 @@ apply_netdev(struct parse *p, const char *value)
 	return NULL;
 }
 
+/* model= of -nic: what -device takes, and QEMU's other names for it. */
+static char *
+parse_nic_model(const char *text, enum nic_model *model)
+{
+	for (unsigned i = 0; i < NIC_MODELS; i++)
+		if (!strcmp(text, config_nic_name(i))) {
+			*model = i;
+			return NULL;
+		}
+	if (!strcmp(text, "e1000-82540em"))
+		*model = NIC_E1000;
+	else if (!strcmp(text, "virtio") || !strcmp(text, "virtio-net-pci-transitional"))
+		*model = NIC_VIRTIO;
+	else
+		return error_string("-nic: model=%s is not modelled, only e1000 and virtio-net-pci", text);
+	return NULL;
+}
+
 /* -nic KIND,...: a -netdev and the card on it in one. */
 static char *
 apply_nic(struct parse *p, const char *value)
 {
 	const char *rest = value;
 	char *element, *spec, *card, *error = NULL;
+	enum nic_model model = NIC_E1000;
 
 	p->default_nic = false;
 	if (!strcmp(value, "none"))
@@ -515,8 +569,7 @@ apply_nic(struct parse *p, const char *value)
 		char **list = &spec, *longer;
 
 		if (!strncmp(element, "model=", 6)) {
-			if (strcmp(element + 6, "e1000") != 0 && strcmp(element + 6, "e1000-82540em") != 0)
-				error = error_string("-nic: model=%s is not modelled, only e1000", element + 6);
+			error = parse_nic_model(element + 6, &model);
 			free(element);
 			continue;
 		}
@@ -530,7 +583,7 @@ apply_nic(struct parse *p, const char *value)
 	if (!error)
 		error = apply_netdev(p, spec);
 	if (!error)
-		error = device_e1000(p, card);
+		error = device_nic(p, card, model);
 	free(spec);
 	free(card);
 	return error;
@@ -818,7 +871,7 @@ static const struct option option[] = {
 	{"parallel", "none", DEVICES, "likewise", apply_parallel},
 
 	{"netdev", "KIND,id=ID[,...]", NETWORK, "back end: user, tap, socket, none; pcap=FILE on any", apply_netdev},
-	{"nic", "KIND[,mac=M][,...]", NETWORK, "back end with an e1000 on it; none: no card at all", apply_nic},
+	{"nic", "KIND[,mac=M][,...]", NETWORK, "back end with a card on it, model=e1000 or virtio-net-pci; none: no card", apply_nic},
 
 	{"clock", "HZ", TIME, "cycles in a guest second; default 1G", apply_clock},
 	{"timing", "insn", TIME, "one cycle per instruction", apply_timing},
@@ -1056,11 +1109,12 @@ finish(struct parse *p)
 			continue;
 		nic->netdev = find_netdev(config, nic->netdev_id);
 		if (nic->netdev < 0)
-			return error_string("-device e1000: there is no -netdev with id=%s", nic->netdev_id);
+			return error_string("-device %s: there is no -netdev with id=%s", config_nic_name(nic->model),
+					    nic->netdev_id);
 		for (unsigned j = 0; j < i; j++)
 			if (config->nic[j].netdev == nic->netdev)
-				return error_string("-device e1000: netdev=%s is taken by another card",
-						    nic->netdev_id);
+				return error_string("-device %s: netdev=%s is taken by another card",
+						    config_nic_name(nic->model), nic->netdev_id);
 	}
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
 		stdio += config->serial[i].kind == SERIAL_STDIO;

@@ -9,6 +9,7 @@
 #include "devices/e1000.h"
 #include "devices/ide.h"
 #include "devices/vga.h"
+#include "devices/virtio_net.h"
 #include "machine/firmware.h"
 
 static const u16 com_port[CONFIG_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
@@ -27,21 +28,25 @@ add_nics(struct pc *pc)
 	for (unsigned i = 0; i < config->nics; i++) {
 		const struct config_nic *nic = &config->nic[i];
 		struct packet_link *link = pc->sockets.link[i] ? pc->sockets.link[i] : &pc->unplugged[i];
-		struct e1000_parts parts = {0};
+		struct nic_parts parts = {0};
 		unsigned slot = nic->slot >= 0 ? (unsigned)nic->slot : FIRST_NIC_SLOT;
 
 		while (nic->slot < 0 && slot < SLOTS && pc->pci.device[PCI_DEVFN(slot, 0)])
 			slot++;
 		if (slot >= SLOTS || pc->pci.device[PCI_DEVFN(slot, 0)])
-			return error_string("e1000 %u: PCI slot %u is taken", i, slot);
+			return error_string("%s %u: PCI slot %u is taken", config_nic_name(nic->model), i, slot);
 		memcpy(parts.mac, nic->mac, sizeof(parts.mac));
 		if (pc->sockets.firmware) {
 			parts.rom = pc->sockets.firmware->nic_rom[i];
 			parts.rom_size = pc->sockets.firmware->nic_rom_size[i];
 		}
-		pc->nic[i] = e1000_new(&pc->pci, PCI_DEVFN((int)slot, 0), pc->sockets.memory, pc->sockets.events, link,
-				       &parts);
-		if (!pc->nic[i])
+		if (nic->model == NIC_E1000)
+			pc->nic[i] = e1000_new(&pc->pci, PCI_DEVFN((int)slot, 0), pc->sockets.memory, pc->sockets.events,
+					       link, &parts);
+		else
+			pc->virtio_net[i] = virtio_net_new(&pc->pci, PCI_DEVFN(slot, 0), pc->sockets.events, link, &parts,
+							   nic->model == NIC_VIRTIO ? VIRTIO_TRANSITIONAL : VIRTIO_MODERN);
+		if (!pc->nic[i] && !pc->virtio_net[i])
 			return error_string("out of memory");
 	}
 	return NULL;
@@ -118,6 +123,7 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 
 	/* The PCI bus and the chipset. */
 	pci_bus_init(&pc->pci, memory, ports);
+	pc->pci.apic = sockets->apic_bus;
 	i440fx_init(&pc->i440fx, &pc->pci);
 	for (unsigned i = 0; i < 16; i++)
 		pci_lines[i] = isa_irq_line(&pc->isa, ISA_FROM_PCI, i);
@@ -166,9 +172,10 @@ pc_free(struct pc *pc)
 {
 	if (!pc)
 		return;
-	for (unsigned i = 0; i < CONFIG_NICS; i++)
-		if (pc->nic[i])
-			e1000_free(pc->nic[i]);
+	for (unsigned i = 0; i < CONFIG_NICS; i++) {
+		e1000_free(pc->nic[i]);
+		virtio_net_free(pc->virtio_net[i]);
+	}
 	ide_free(pc->ide);
 	vga_free(pc->vga);
 	free(pc);
@@ -222,7 +229,10 @@ pc_state(struct pc *pc, struct state *s)
 		vga_state(pc->vga, s);
 	if (pc->ide)
 		ide_state(pc->ide, s);
-	for (unsigned i = 0; i < CONFIG_NICS; i++)
+	for (unsigned i = 0; i < CONFIG_NICS; i++) {
 		if (pc->nic[i])
 			e1000_state(pc->nic[i], s);
+		if (pc->virtio_net[i])
+			virtio_net_state(pc->virtio_net[i], s);
+	}
 }

@@ -30,6 +30,7 @@ struct e1000;
 struct firmware;
 struct ide;
 struct vga;
+struct virtio_net;
 
 /* What the board is plugged into. Everything must outlive the board. */
 struct pc_sockets {
@@ -78,7 +79,9 @@ struct pc {
 	struct testdev testdev;
 	struct vga *vga; /* NULL: none */
 	struct ide *ide; /* NULL: direct boot without drives */
+	/* One of the two for each card. */
 	struct e1000 *nic[CONFIG_NICS];
+	struct virtio_net *virtio_net[CONFIG_NICS];
 	/* address of the FACS after pc_reset() for direct boot: the waking vector of S3 is at 12 and 24 in it */
 	u64 facs;
 	struct packet_link unplugged[CONFIG_NICS]; /* cables of cards without a back end */

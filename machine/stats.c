@@ -6,6 +6,7 @@
 #include "bus/memory.h"
 #include "cpu/vcpu.h"
 #include "devices/e1000.h"
+#include "devices/virtio_net.h"
 #include "machine/machine.h"
 #include "machine/pc.h"
 #include "net/net.h"
@@ -102,15 +103,34 @@ write_processor(FILE *out, const struct vcpu *cpu)
 }
 
 static void
+write_card(FILE *out, const struct pc *pc, unsigned i)
+{
+	if (pc->nic[i]) {
+		const struct e1000_counters *c = e1000_counters(pc->nic[i]);
+
+		fprintf(out,
+			"\n    {\"interrupts\": %" PRIu64 ", \"tx_dropped\": %" PRIu64 ", \"tx_bad_descriptors\": %" PRIu64
+			", \"rx_bad_descriptors\": %" PRIu64 "}",
+			c->interrupts, c->tx_dropped, c->tx_bad_descriptors, c->rx_bad_descriptors);
+	} else {
+		const struct virtio_net_counters *c = virtio_net_counters(pc->virtio_net[i]);
+		const struct virtio_counters *common = virtio_net_common(pc->virtio_net[i]);
+
+		fprintf(out,
+			"\n    {\"interrupts\": %" PRIu64 ", \"notifications\": %" PRIu64 ", \"tx_frames\": %" PRIu64
+			", \"rx_frames\": %" PRIu64 ", \"tx_bad\": %" PRIu64 ", \"rx_dropped\": %" PRIu64
+			", \"rx_filtered\": %" PRIu64 ", \"broken_queues\": %" PRIu64 "}",
+			common->interrupts, common->notifications, c->tx_frames, c->rx_frames, c->tx_bad, c->rx_dropped,
+			c->rx_filtered, common->broken);
+	}
+}
+
+static void
 write_network(FILE *out, const struct machine *machine)
 {
 	for (unsigned i = 0; i < machine->config->nics; i++) {
-		const struct e1000_counters *c = e1000_counters(machine->pc->nic[i]);
-
-		fprintf(out,
-			"%s\n    {\"interrupts\": %" PRIu64 ", \"tx_dropped\": %" PRIu64
-			", \"tx_bad_descriptors\": %" PRIu64 ", \"rx_bad_descriptors\": %" PRIu64 "}",
-			i ? "," : "", c->interrupts, c->tx_dropped, c->tx_bad_descriptors, c->rx_bad_descriptors);
+		fprintf(out, "%s", i ? "," : "");
+		write_card(out, machine->pc, i);
 	}
 	fprintf(out, "\n  ],\n  \"networks\": [");
 	for (unsigned i = 0; i < machine->config->netdevs; i++) {

@@ -194,9 +194,11 @@ mkdir -p "$work"
 add_module()	# NAME DIRECTORY FILE
 {
 	grep -qx "$1" "$3" && return
-	found=$(find "$modules/kernel" -name "$1.ko" -o -name "$1.ko.xz" | head -n 1)
+	# Files have a dash or an underscore where the module's name has the one or the other.
+	pattern=$(echo "$1" | sed 's/[-_]/[-_]/g')
+	found=$(find "$modules/kernel" -name "$pattern.ko" -o -name "$pattern.ko.xz" | head -n 1)
 	if [ -z "$found" ]; then
-		grep -q "/$1.ko\$" "$modules/modules.builtin" && return
+		grep -q "/$pattern.ko\$" "$modules/modules.builtin" && return
 		echo "note: kernel $flavour has no module $1"
 		return
 	fi
@@ -269,7 +271,7 @@ base "$work/l2" l2-init e1000
 pack "$work/l2" "$out/l2.cpio"
 
 echo "assembling L1"
-base "$work/l1" l1-init e1000 bridge tun kvm-intel
+base "$work/l1" l1-init e1000 virtio-pci virtio-net virtio-blk bridge tun kvm-intel
 pack "$work/l1" "$out/l1small.cpio"
 
 libraries=

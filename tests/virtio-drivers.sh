@@ -1,0 +1,40 @@
+#!/bin/sh
+# Linux drives the virtio functions: modern and legacy, with messages and with pins. Part of make check-slow.
+#	tests/virtio-drivers.sh NESTBOX IMAGES
+# IMAGES is what tests/images/build.sh made.
+
+set -u
+[ $# = 2 ] || {
+	sed -n '2,4s/^# *//p' "$0" >&2
+	exit 1
+}
+nestbox=$1
+images=$2
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT INT TERM
+mkdir "$work/tftp"
+seq 1 150000 | head -c 1000000 >"$work/tftp/payload"
+sum=$(sha256sum "$work/tftp/payload" | cut -d ' ' -f 1)
+failed=0
+
+# network NAME MODEL WORDS: address, gateway and a megabyte by TFTP; all of it by the card that was asked for.
+network()
+{
+	"$nestbox" -m 512 -kernel "$images/vmlinux" -initrd "$images/l1small.cpio" \
+		-append "console=ttyS0 quiet nb.mode=net nb.file=payload nb.sha256=$sum $3" \
+		-nic "user,model=$2,tftp=$work/tftp" -serial "file:$work/log" -stats "$work/stats" -no-reboot -timeout 300 </dev/null 2>&1
+	if grep -q "^L1: fetch ok $sum" "$work/log" && grep -q '^L1: done.\{0,1\}$' "$work/log" &&
+		grep -q '"tx_frames": [6-9][0-9][0-9],' "$work/stats"; then
+		echo "[       OK ] $1"
+	else
+		echo "[  FAILED  ] $1"
+		cat "$work/log"
+		failed=1
+	fi
+}
+
+network virtio_net_modern_with_messages virtio-net-pci-non-transitional ""
+network virtio_net_modern_with_a_pin virtio-net-pci pci=nomsi
+network virtio_net_legacy_with_messages virtio-net-pci virtio_pci.force_legacy=1
+network virtio_net_legacy_with_a_pin virtio-net-pci "virtio_pci.force_legacy=1 pci=nomsi"
+exit $failed
