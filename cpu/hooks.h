@@ -14,6 +14,9 @@
 
 struct vmx_broken_rule;
 
+/* The number of XCR0 among control registers. */
+#define HOOK_XCR0 0x100u
+
 /* One data access by linear address. After it when reading, before it when writing. */
 struct hook_access {
 	u64 linear, physical, value;
@@ -34,7 +37,10 @@ struct hooks {
 	/* Of the instruction under way: its value read, or about to be written. */
 	void (*port)(void *opaque, struct vcpu *cpu, u16 port, unsigned size, bool write, u32 value);
 	void (*msr)(void *opaque, struct vcpu *cpu, u32 address, bool write, u64 value);
+	/* By MOV, LMSW, CLTS and XSETBV, before the checks of the value; not what VM entry and exit, task switches and resets load. */
 	void (*cr_write)(void *opaque, struct vcpu *cpu, unsigned cr, u64 value);
+	/* CS, CR0, EFER, RFLAGS.VM or the like may have changed. Often nothing has. */
+	void (*mode)(void *opaque, struct vcpu *cpu);
 	/* An event begins its way through the IDT. */
 	void (*event)(void *opaque, struct vcpu *cpu, const struct event_info *event, bool injected);
 	void (*triple_fault)(void *opaque, struct vcpu *cpu);

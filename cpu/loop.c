@@ -113,6 +113,8 @@ cpu_mode_changed(struct vcpu *cpu)
 		pmu_mode_changed(cpu);
 	cpu->step = cpu->pmu_steps || cpu->rflags & (FLAG_TF | FLAG_RF) || breakpoints_of_kind(cpu, 1) || (cpu->nonroot && vmx_steps(cpu)) ||
 		    (cpu->hooks && cpu->hooks->stepping);
+	if (unlikely(cpu->hooks))
+		cpu->hooks->mode(cpu->hooks->opaque, cpu);
 	cpu->link = NULL;
 	tlb_select(cpu);
 }

@@ -124,6 +124,13 @@ check_cr_number(struct vcpu *cpu, unsigned cr)
 		raise_gp(cpu, 0);
 }
 
+static void
+announce_cr(struct vcpu *cpu, unsigned cr, u64 value)
+{
+	if (unlikely(cpu->hooks))
+		cpu->hooks->cr_write(cpu->hooks->opaque, cpu, cr, value);
+}
+
 static unsigned
 native_size(const struct vcpu *cpu)
 {
@@ -136,8 +143,7 @@ op_mov_to_cr(struct vcpu *cpu, const struct insn *in)
 	unsigned cr = in->rd;
 	check_cr_number(cpu, cr);
 	u64 value = reg_get(cpu, in->rs, native_size(cpu));
-	if (unlikely(cpu->hooks))
-		cpu->hooks->cr_write(cpu->hooks->opaque, cpu, cr, value);
+	announce_cr(cpu, cr, value);
 	if (cpu->nonroot && cr != 2)
 		value = vmx_intercept_cr_write(cpu, cr, value, in->rs / 8);
 	switch (cr) {
@@ -174,6 +180,7 @@ void
 op_clts(struct vcpu *cpu, const struct insn *in)
 {
 	(void)in;
+	announce_cr(cpu, 0, cpu->cr0 & ~CR0_TS);
 	if (cpu->nonroot) {
 		vmx_intercept_clts(cpu);
 		if (vmx_clts_ignored(cpu))
@@ -191,6 +198,7 @@ op_lmsw(struct vcpu *cpu, const struct insn *in)
 	u16 source = (u16)(memory ? mem_read(cpu, linear, 2) : reg_get(cpu, in->rs, 2));
 	/* PE can be set but not cleared. */
 	u64 value = (cpu->cr0 & ~0xeull) | (source & 0xf);
+	announce_cr(cpu, 0, value);
 	if (cpu->nonroot)
 		value = vmx_intercept_lmsw(cpu, source, memory, linear);
 	write_cr0(cpu, value);
@@ -747,8 +755,9 @@ op_xsetbv(struct vcpu *cpu, const struct insn *in)
 		raise_ud(cpu);
 	if (cpu->cpl)
 		raise_gp(cpu, 0);
-	intercept(cpu, VMX_INSN_XSETBV);
 	u64 value = (u64)(u32)cpu->r[RDX] << 32 | (u32)cpu->r[RAX];
+	announce_cr(cpu, HOOK_XCR0, value);
+	intercept(cpu, VMX_INSN_XSETBV);
 	if ((u32)cpu->r[RCX] || value & ~cpu_xcr0_supported(cpu->model) || !(value & XCR0_X87) || (value & XCR0_AVX && !(value & XCR0_SSE)))
 		raise_gp(cpu, 0);
 	cpu->xcr0 = value;

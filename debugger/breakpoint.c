@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/flags.h"
+#include "cpu/lapic.h"
 #include "cpu/msr.h"
 #include "debugger/internal.h"
 
@@ -22,8 +24,9 @@ static const struct {
 	{"msr", BREAK_MSR, "MSR"},            {"cr", BREAK_CR, "NUMBER"},            {"exception", BREAK_EXCEPTION, "VECTOR"},
 	{"interrupt", BREAK_INTERRUPT, "VECTOR"}, {"triple-fault", BREAK_TRIPLE, NULL},
 	{"mmio", BREAK_MMIO, "OFFSET"},       {"packet", BREAK_PACKET, "CARD"},
+	{"mode", BREAK_MODE, "MODE"},
 };
-static const char *const address_kinds[] = {"linear", "gpa", "phys"};
+static const char *const modes[] = {"real", "v86", "protected", "compatibility", "long", "smm"};
 
 /* --- the list --- */
 
@@ -76,6 +79,26 @@ breakpoint_delete(struct debugger *d, struct breakpoint *b)
 	free(b);
 }
 
+static void
+announce(struct debugger *d, const struct breakpoint *b)
+{
+	if (b->kind != BREAK_EXECUTE || b->disabled)
+		return;
+	if (b->address == ADDRESS_VIRTUAL) {
+		/* Where the segment was when the breakpoint was set, and where real mode has it. */
+		u64 real = ((u64)b->selector << 4) + b->first;
+
+		d->hooks.announced[b->linear >> 6 & 63] |= BIT(b->linear & 63);
+		d->hooks.announced[real >> 6 & 63] |= BIT(real & 63);
+		return;
+	}
+	for (u64 a = b->first; a - b->first < PAGE_SIZE; a++) {
+		d->hooks.announced[a >> 6 & 63] |= BIT(a & 63);
+		if (a == b->last)
+			break;
+	}
+}
+
 /* Tells the core. Not while the machine runs. */
 void
 breakpoints_apply(struct debugger *d)
@@ -83,11 +106,7 @@ breakpoints_apply(struct debugger *d)
 	if (d->code_changed) {
 		memset(d->hooks.announced, 0, sizeof(d->hooks.announced));
 		for (const struct breakpoint *b = d->breakpoints; b; b = b->next)
-			for (u64 a = b->first; b->kind == BREAK_EXECUTE && !b->disabled && a - b->first < PAGE_SIZE; a++) {
-				d->hooks.announced[a >> 6 & 63] |= BIT(a & 63);
-				if (a == b->last)
-					break;
-			}
+			announce(d, b);
 		hooks_instructions_changed(d->cpus);
 	}
 	if (d->watches_changed)
@@ -163,13 +182,15 @@ stop_at(struct debugger *d, struct vcpu *cpu, struct breakpoint *b, enum stop_ki
 bool
 breakpoints_at(struct debugger *d, struct vcpu *cpu, u64 linear)
 {
-	u64 address[3] = {linear, ~0ull, ~0ull};
+	u64 address[] = {linear, ~0ull, ~0ull, ~0ull, cpu->rip};
 	bool looked = false;
 
 	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
 		if (b->kind != BREAK_EXECUTE || b->disabled)
 			continue;
-		if (b->address != ADDRESS_LINEAR && !looked) {
+		if (b->address == ADDRESS_VIRTUAL && b->selector != cpu->seg[CS].selector)
+			continue;
+		if ((b->address == ADDRESS_GUEST_PHYSICAL || b->address == ADDRESS_PHYSICAL) && !looked) {
 			linear_peek(cpu, linear, &address[ADDRESS_GUEST_PHYSICAL], &address[ADDRESS_PHYSICAL]);
 			looked = true;
 		}
@@ -284,12 +305,46 @@ static void
 on_cr_write(void *opaque, struct vcpu *cpu, unsigned cr, u64 value)
 {
 	struct debugger *d = opaque;
-	const u64 old[] = {cpu->cr0, 0, cpu->cr2, cpu->cr3, cpu->cr4};
+	u64 old = cr == 0 ? cpu->cr0 : cr == 2 ? cpu->cr2 : cr == 3 ? cpu->cr3 : cr == 4 ? cpu->cr4 : cr == 8 ? lapic_get_cr8(cpu) : cpu->xcr0;
+	const char *x = cr == HOOK_XCR0 ? "X" : "";
 
-	d->happening = (struct happening){.address = cr, .value = value, .old = cr < COUNT(old) ? old[cr] : 0, .write = true};
+	d->happening = (struct happening){.address = cr, .value = value, .old = old, .write = true};
 	if (trace_wants(d, TRACE_CR))
-		trace_other(d, cpu, TRACE_CR, "mov_cr", "cr=%u value=%#llx", cr, (ull)value);
-	breakpoints_event(d, cpu, BREAK_CR, cr, "CR%u: %#llx -> %#llx", cr, (ull)d->happening.old, (ull)value);
+		trace_other(d, cpu, TRACE_CR, "mov_cr", "%scr=%u value=%#llx", *x ? "x" : "", cr & 15, (ull)value);
+	breakpoints_event(d, cpu, BREAK_CR, cr, "%sCR%u: %#llx -> %#llx", x, cr & 15, (ull)old, (ull)value);
+}
+
+unsigned
+processor_mode(const struct vcpu *cpu)
+{
+	if (cpu->in_smm)
+		return 5;
+	if (cpu->efer & EFER_LMA)
+		return cpu->long64 ? 4 : 3;
+	return !(cpu->cr0 & CR0_PE) ? 0 : cpu_vm86(cpu) ? 1 : 2;
+}
+
+const char *
+processor_mode_name(const struct vcpu *cpu)
+{
+	return modes[processor_mode(cpu)];
+}
+
+static void
+on_mode(void *opaque, struct vcpu *cpu)
+{
+	struct debugger *d = opaque;
+	unsigned old, mode;
+
+	if (!(d->events_wanted & 1u << BREAK_MODE))
+		return;
+	old = d->vcpu[cpu->index].mode;
+	mode = processor_mode(cpu);
+	if (mode == old)
+		return;
+	d->vcpu[cpu->index].mode = mode;
+	d->happening = (struct happening){.value = mode, .old = old};
+	breakpoints_event(d, cpu, BREAK_MODE, mode, "mode %s -> %s", modes[old], modes[mode]);
 }
 
 static void
@@ -334,6 +389,7 @@ breakpoints_init(struct debugger *d)
 	d->hooks.port = on_port;
 	d->hooks.msr = on_msr;
 	d->hooks.cr_write = on_cr_write;
+	d->hooks.mode = on_mode;
 	d->hooks.event = on_event;
 	d->hooks.triple_fault = on_triple_fault;
 	d->only_level = d->only_vpid = d->only_cpu = -1;
@@ -347,7 +403,10 @@ describe(struct debugger *d, const struct breakpoint *b)
 	const char *kind = b->kind == BREAK_EXECUTE ? "execute" : b->on_read && b->on_write ? "access" : b->on_read ? "read" : "write";
 
 	if (b->kind == BREAK_EXECUTE || b->kind == BREAK_ACCESS) {
-		say(d, "%-3u %-8s %s %#llx", b->number, kind, address_kinds[b->address], (ull)b->first);
+		say(d, "%-3u %-8s %s ", b->number, kind, address_kind_name(b->address));
+		if (b->address == ADDRESS_VIRTUAL)
+			say(d, "%#x:", b->selector);
+		say(d, "%#llx", (ull)b->first);
 		if (b->last != b->first)
 			say(d, "..%#llx", (ull)b->last);
 	} else {
@@ -356,9 +415,15 @@ describe(struct debugger *d, const struct breakpoint *b)
 				say(d, "%-3u %-8s", b->number, events[i].name);
 		if (!b->any && b->kind == BREAK_EXIT && b->first == b->last && vmx_reason_name((unsigned)b->first))
 			say(d, " %s", vmx_reason_name((unsigned)b->first));
+		else if (!b->any && b->kind == BREAK_MODE && b->first < COUNT(modes))
+			say(d, " %s", modes[b->first]);
+		else if (!b->any && b->kind == BREAK_VMWRITE && vmcs_field(b->first))
+			say(d, " %s", vmcs_field(b->first)->name);
+		else if (!b->any && b->kind == BREAK_CR && b->first == HOOK_XCR0)
+			say(d, " xcr0");
 		else if (!b->any)
 			say(d, " %#llx", (ull)b->first);
-		if (!b->any && b->last != b->first)
+		if (!b->any && b->last != b->first && b->kind != BREAK_VMWRITE)
 			say(d, "..%#llx", (ull)b->last);
 	}
 	if (b->condition)
@@ -450,6 +515,23 @@ number_or_name(struct debugger *d, const char **at, enum break_kind kind, u64 *f
 				return true;
 			}
 	after = *at;
+	if (kind == BREAK_CR && next_word(&after, word, sizeof(word)) && (!strncmp(word, "cr", 2) || !strcmp(word, "xcr0"))) {
+		*first = *last = *word == 'x' ? HOOK_XCR0 : strtoul(word + 2, NULL, 10);
+		*at = after;
+		return true;
+	}
+	after = *at;
+	if (kind == BREAK_MODE && next_word(&after, word, sizeof(word))) {
+		for (unsigned i = 0; i < COUNT(modes); i++)
+			if (!strcmp(modes[i], word)) {
+				*first = *last = i;
+				*at = after;
+				return true;
+			}
+		complain(d, "modes are real, v86, protected, compatibility, long, smm");
+		return false;
+	}
+	after = *at;
 	if (kind == BREAK_MSR && next_word(&after, word, sizeof(word)) && !isdigit((unsigned char)word[0]))
 		for (u64 address = 0; address < 0xc0003000; address = address == 0x3fff ? 0xc0000000 : address + 1)
 			if (msr_name((u32)address) && !strcmp(msr_name((u32)address), word)) {
@@ -458,6 +540,16 @@ number_or_name(struct debugger *d, const char **at, enum break_kind kind, u64 *f
 				return true;
 			}
 	return range_argument(d, at, first, last);
+}
+
+static bool
+breakpoint_address_kind(struct debugger *d, const char **at, struct breakpoint *b)
+{
+	b->address = address_kind(at);
+	if (b->address != ADDRESS_GUEST)
+		return true;
+	complain(d, "by linear address with `only level 2`, or by gpa or phys");
+	return false;
 }
 
 bool
@@ -482,12 +574,12 @@ breakpoint_parse(struct debugger *d, const char *arguments, struct breakpoint *b
 			}
 			return condition_argument(d, at, b);
 		}
-	for (unsigned i = 0; i < COUNT(address_kinds); i++)
-		if (!strcmp(word, address_kinds[i]) && argument_follows(after)) {
-			b->address = i;
-			at = after;
-		}
-	return range_argument(d, &at, &b->first, &b->last) && condition_argument(d, at, b);
+	if (!breakpoint_address_kind(d, &at, b))
+		return false;
+	if (b->address == ADDRESS_VIRTUAL && !virtual_argument(d, &at, &b->selector, &b->first, &b->linear))
+		return false;
+	b->last = b->first;
+	return (b->address == ADDRESS_VIRTUAL || range_argument(d, &at, &b->first, &b->last)) && condition_argument(d, at, b);
 }
 
 static void
@@ -514,23 +606,26 @@ command_tbreak(struct debugger *d, const char *arguments)
 bool
 watchpoint_parse(struct debugger *d, const char *arguments, bool read, bool write, struct breakpoint *b)
 {
-	const char *at = arguments, *after = arguments;
-	char word[64];
+	const char *at = arguments;
 
-	if (!next_word(&after, word, sizeof(word))) {
+	if (!*arguments) {
 		complain(d, "watch which address?");
 		return false;
 	}
-	for (unsigned i = 0; i < COUNT(address_kinds); i++)
-		if (!strcmp(word, address_kinds[i]) && argument_follows(after)) {
-			b->address = i;
-			at = after;
-		}
-	if (!range_argument(d, &at, &b->first, &b->last))
+	*b = (struct breakpoint){.kind = BREAK_ACCESS, .on_read = read, .on_write = write};
+	if (!breakpoint_address_kind(d, &at, b))
 		return false;
+	if (b->address == ADDRESS_VIRTUAL) {
+		if (!virtual_argument(d, &at, &b->selector, &b->first, &b->linear))
+			return false;
+		/* Data is watched where the segment is now. */
+		b->address = ADDRESS_LINEAR;
+		b->first = b->last = b->linear;
+	} else if (!range_argument(d, &at, &b->first, &b->last)) {
+		return false;
+	}
 	if (b->last == b->first)
 		b->last = b->first + 7; /* a bare address: eight bytes */
-	*b = (struct breakpoint){.kind = BREAK_ACCESS, .on_read = read, .on_write = write, .address = b->address, .first = b->first, .last = b->last};
 	return condition_argument(d, at, b);
 }
 

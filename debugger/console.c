@@ -143,13 +143,9 @@ capture_line(struct debugger *d, const char *line)
 static bool
 resumes(const char *line)
 {
-	static const char *const names[] = {"continue", "step", "next", "finish", "until", "source"};
 	const struct command *c = command_find(line, strcspn(line, " \t/"));
 
-	for (unsigned i = 0; c && i < COUNT(names); i++)
-		if (!strcmp(c->name, names[i]))
-			return true;
-	return false;
+	return c && c->flags & RUNS;
 }
 
 /* Output that is longer than the terminal goes through a pager. */
@@ -245,12 +241,15 @@ complete_word(const char *text, int state)
 static char **
 complete(const char *text, int start, int end)
 {
+	size_t blanks = strspn(rl_line_buffer, " \t");
+	const struct command *c;
 	char **found = NULL;
 
 	(void)end;
-	if (!start)
+	c = command_find(rl_line_buffer + blanks, strcspn(rl_line_buffer + blanks, " \t/"));
+	if (!start || (unsigned)start == blanks)
 		found = rl_completion_matches(text, complete_command);
-	else if (strncmp(rl_line_buffer, "source", 6) != 0 && strncmp(rl_line_buffer, "symbols", 7) != 0)
+	else if (!c || !(c->flags & FILES) || strchr(rl_line_buffer + blanks, ' ') != rl_line_buffer + start - 1)
 		found = rl_completion_matches(text, complete_word);
 	else
 		return NULL; /* readline's own: files */
@@ -286,9 +285,9 @@ interactive(struct debugger *d)
 		} else if (d->last_line) {
 			c = command_find(d->last_line, strcspn(d->last_line, " \t/"));
 			/* Dumps go on where they ended: the command alone. */
-			if (c && c->repeats && (!strcmp(c->name, "x") || !strcmp(c->name, "disasm")))
+			if (c && c->flags & REPEATS && (!strcmp(c->name, "x") || !strcmp(c->name, "disasm")))
 				execute_paged(d, c->name);
-			else if (c && c->repeats)
+			else if (c && c->flags & REPEATS)
 				execute_paged(d, d->last_line);
 		}
 		free(line);

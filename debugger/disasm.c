@@ -31,18 +31,28 @@ absolute(const ZydisFormatter *formatter, ZydisFormatterBuffer *buffer, ZydisFor
 }
 
 unsigned
-disassemble(struct debugger *d, const struct vcpu *cpu, u64 address, const u8 *bytes, unsigned size, char *text, size_t room, bool *call)
+code_bits(const struct vcpu *cpu, enum address_kind kind)
 {
-	bool wide = cpu->seg[CS].access & SEG_DB;
+	const struct vmcs *v = kind == ADDRESS_GUEST && !cpu->nonroot && cpu->vmx ? &cpu->vmx->vmcs : NULL;
+
+	if (v ? v->entry_controls & VMX_MASK(ENTRY, IA32E_MODE_GUEST) && v->guest_cs_access & SEG_L : cpu->long64)
+		return 64;
+	return (v ? v->guest_cs_access : cpu->seg[CS].access) & SEG_DB ? 32 : 16;
+}
+
+unsigned
+disassemble(struct debugger *d, const struct vcpu *cpu, unsigned bits, u64 address, const u8 *bytes, unsigned size, char *text, size_t room,
+	    bool *call)
+{
 	ZydisDecoder decoder;
 	ZydisFormatter formatter;
 	ZydisDecodedInstruction in;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	struct context context = {d, (struct vcpu *)cpu};
 
-	if (cpu->long64)
+	if (bits == 64)
 		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	else if (wide)
+	else if (bits == 32)
 		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
 	else
 		ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
@@ -61,24 +71,24 @@ disassemble(struct debugger *d, const struct vcpu *cpu, u64 address, const u8 *b
 }
 
 void
-print_instruction(struct debugger *d, struct vcpu *cpu, u64 linear, unsigned *length)
+print_instruction(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 linear, unsigned *length)
 {
 	char text[256], symbol[120];
 	u8 code[15] = {0};
 	unsigned size = 15, n;
 	bool call;
 
-	if (!mem_peek(cpu, linear, code, size)) {
+	if (!d_peek(d, cpu, kind, linear, code, size)) {
 		/* The next page may not be there. */
 		size = (unsigned)(PAGE_SIZE - (linear & 0xfff));
-		if (size >= 15 || !mem_peek(cpu, linear, code, size)) {
+		if (size >= 15 || !d_peek(d, cpu, kind, linear, code, size)) {
 			say(d, "%016llx: (no memory)\n", (ull)linear);
 			if (length)
 				*length = 0;
 			return;
 		}
 	}
-	n = disassemble(d, cpu, linear, code, size, text, sizeof(text), &call);
+	n = disassemble(d, cpu, code_bits(cpu, kind), linear, code, size, text, sizeof(text), &call);
 	say(d, "%016llx%s: ", (ull)linear, symbol_text(d, cpu, linear, symbol, sizeof(symbol)));
 	for (unsigned i = 0; i < (n ? n : 1); i++)
 		say(d, "%02x", code[i]);

@@ -508,17 +508,13 @@ transfer(struct debugger *d, const char *text, const char *at)
 static void
 monitor(struct debugger *d, const char *hex)
 {
-	static const char *const refused[] = {"continue", "step", "next", "finish", "until", "reset", "source"};
 	const struct command *c;
 	char line[1024], *text;
 	size_t n = get_hex(hex, (u8 *)line, sizeof(line) - 1);
-	bool runs = false;
 
 	line[n] = 0;
 	c = command_find(line, strcspn(line, " \t/"));
-	for (unsigned i = 0; c && i < COUNT(refused); i++)
-		runs |= !strcmp(c->name, refused[i]);
-	text = runs ? error_string("gdb runs the machine: use its own commands\n") : capture_line(d, line);
+	text = c && c->flags & RUNS ? error_string("gdb runs the machine: use its own commands\n") : capture_line(d, line);
 	for (size_t at = 0, size = strlen(text); at < size; at += PACKET / 4) {
 		size_t part = MIN(size - at, PACKET / 4);
 

@@ -22,6 +22,8 @@ locate(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address
 	*physical = address;
 	if (kind == ADDRESS_LINEAR)
 		return linear_peek(cpu, address, NULL, physical);
+	if (kind == ADDRESS_GUEST)
+		return guest_linear_lookup(d, address, NULL, physical);
 	return kind == ADDRESS_PHYSICAL || guest_physical_lookup(d, address, physical);
 }
 
@@ -58,23 +60,91 @@ d_poke(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address
 	return true;
 }
 
-static enum address_kind
+static const char *const kinds[] = {"linear", "gpa", "phys", "guest", "virtual"};
+
+const char *
+address_kind_name(enum address_kind kind)
+{
+	return kinds[kind];
+}
+
+enum address_kind
 address_kind(const char **at)
 {
-	static const struct {
-		const char *name;
-		enum address_kind kind;
-	} kinds[] = {{"linear", ADDRESS_LINEAR}, {"gpa", ADDRESS_GUEST_PHYSICAL}, {"phys", ADDRESS_PHYSICAL}};
 	const char *after = *at;
 	char word[16];
 
-	if (next_word(&after, word, sizeof(word)) && *after)
+	if (next_word(&after, word, sizeof(word)) && *after && strncmp(after, "if ", 3) != 0)
 		for (unsigned i = 0; i < COUNT(kinds); i++)
-			if (!strcmp(word, kinds[i].name)) {
+			if (!strcmp(word, kinds[i])) {
 				*at = after;
-				return kinds[i].kind;
+				return i;
 			}
 	return ADDRESS_LINEAR;
+}
+
+/* Of a segment register that holds the selector now, else by mode: selector * 16, or the descriptor's. */
+static bool
+segment_base(struct debugger *d, u16 selector, u64 *base)
+{
+	const struct vcpu *cpu = d->cpu;
+	u64 table = selector & 4 ? cpu->ldtr.base : cpu->gdtr.base, low;
+	u32 limit = selector & 4 ? cpu->ldtr.limit : cpu->gdtr.limit;
+
+	for (unsigned i = 0; i < 6; i++)
+		if (cpu->seg[i].selector == selector) {
+			*base = cpu->seg[i].base;
+			return true;
+		}
+	*base = (u64)selector << 4;
+	if (!cpu_protected(cpu) || cpu_vm86(cpu))
+		return true;
+	if ((selector | 7u) > limit || !d_peek(d, d->cpu, ADDRESS_LINEAR, table + (selector & ~7u), &low, 8))
+		return false;
+	*base = BITS(low, 39, 16) | BITS(low, 63, 56) << 24;
+	return true;
+}
+
+bool
+virtual_argument(struct debugger *d, const char **at, u16 *selector, u64 *offset, u64 *linear)
+{
+	const char *start = *at, *error;
+	u64 value, base;
+
+	if (!evaluate(d, at, &value, &error) || value > 0xffff || **at != ':') {
+		complain(d, "%s: SELECTOR:OFFSET is wanted", start);
+		return false;
+	}
+	++*at;
+	if (!evaluate(d, at, offset, &error)) {
+		complain(d, "%s: %s", start, error);
+		return false;
+	}
+	*selector = (u16)value;
+	if (!segment_base(d, *selector, &base)) {
+		complain(d, "selector %#x names no segment", *selector);
+		return false;
+	}
+	*linear = base + *offset;
+	return true;
+}
+
+bool
+address_argument(struct debugger *d, const char *at, enum address_kind *kind, u64 *address)
+{
+	u16 selector;
+	u64 offset;
+
+	if (*kind == ADDRESS_LINEAR)
+		*kind = address_kind(&at);
+	if (*kind != ADDRESS_VIRTUAL)
+		return number_argument(d, at, address);
+	*kind = ADDRESS_LINEAR;
+	if (!virtual_argument(d, &at, &selector, &offset, address))
+		return false;
+	if (*at)
+		complain(d, "'%s' is left over", at);
+	return !*at;
 }
 
 static void
@@ -91,12 +161,12 @@ print_unit(struct debugger *d, char format, unsigned size, u64 value)
 }
 
 static void
-dump_instructions(struct debugger *d, u64 address, u64 count)
+dump_instructions(struct debugger *d, enum address_kind kind, u64 address, u64 count)
 {
 	unsigned length;
 
 	for (; count; count--, address += length) {
-		print_instruction(d, d->cpu, address, &length);
+		print_instruction(d, d->cpu, kind, address, &length);
 		if (!length)
 			break;
 	}
@@ -168,12 +238,13 @@ command_x(struct debugger *d, const char *arguments)
 		complain(d, "no more than 65536 at once");
 		return;
 	}
-	kind = address_kind(&arguments);
-	if (*arguments && !number_argument(d, arguments, &address))
+	kind = *arguments ? ADDRESS_LINEAR : d->dump_kind;
+	if (*arguments && !address_argument(d, arguments, &kind, &address))
 		return;
+	d->dump_kind = kind;
 	size = d->dump_size == 'b' ? 1 : d->dump_size == 'h' ? 2 : d->dump_size == 'w' ? 4 : 8;
 	if (d->dump_format == 'i')
-		dump_instructions(d, address, count);
+		dump_instructions(d, kind, address, count);
 	else if (d->dump_format == 's')
 		dump_string(d, kind, address);
 	else
@@ -185,16 +256,29 @@ command_disasm(struct debugger *d, const char *arguments)
 {
 	u64 address = linear_rip(d->cpu), count = 10;
 	const char *at = arguments, *error;
+	enum address_kind kind = ADDRESS_LINEAR;
+	u16 selector;
+	u64 offset;
 
-	if (!*arguments && d->last_line && !strncmp(d->last_line, "dis", 3) && d->dump_next)
+	if (!*arguments && d->last_line && !strncmp(d->last_line, "dis", 3) && d->dump_next) {
 		address = d->dump_next;
-	if (*arguments && !evaluate(d, &at, &address, &error)) {
-		complain(d, "%s: %s", arguments, error);
-		return;
+		kind = d->dump_kind;
+	}
+	if (*arguments) {
+		kind = address_kind(&at);
+		if (kind == ADDRESS_VIRTUAL && !virtual_argument(d, &at, &selector, &offset, &address))
+			return;
+		if (kind == ADDRESS_VIRTUAL) {
+			kind = ADDRESS_LINEAR;
+		} else if (!evaluate(d, &at, &address, &error)) {
+			complain(d, "%s: %s", arguments, error);
+			return;
+		}
 	}
 	if (*at && !number_argument(d, at, &count))
 		return;
-	dump_instructions(d, address, MIN(count, 10000));
+	d->dump_kind = kind;
+	dump_instructions(d, kind, address, MIN(count, 10000));
 }
 
 void
@@ -236,7 +320,7 @@ command_set(struct debugger *d, const char *arguments)
 {
 	const char *equals = strchr(arguments, '='), *at = arguments;
 	static const char *const sizes[] = {"u8", "u16", "u32", "u64"};
-	enum address_kind kind;
+	enum address_kind kind = ADDRESS_LINEAR;
 	u64 address, value;
 	char word[32], *left;
 
@@ -250,8 +334,7 @@ command_set(struct debugger *d, const char *arguments)
 		if (!strcmp(word, sizes[i])) {
 			left = error_string("%.*s", (int)(equals - at), at);
 			at = left;
-			kind = address_kind(&at);
-			if (number_argument(d, at, &address) && !d_poke(d, d->cpu, kind, address, &value, 1u << i))
+			if (address_argument(d, at, &kind, &address) && !d_poke(d, d->cpu, kind, address, &value, 1u << i))
 				complain(d, "no RAM at %#llx", (ull)address);
 			free(left);
 			return;
@@ -363,7 +446,7 @@ control(struct debugger *d)
 	say(d, "cr0 %08llx  cr2 %016llx  cr3 %016llx  cr4 %08llx  cr8 %llx\n", (ull)cpu->cr0, (ull)cpu->cr2, (ull)cpu->cr3, (ull)cpu->cr4,
 	    (ull)lapic_get_cr8(cpu));
 	say(d, "efer %llx  xcr0 %llx  pkru %x\n", (ull)cpu->efer, (ull)cpu->xcr0, cpu->pkru);
-	say(d, "%s%s%s\n", cpu->nonroot ? "VMX non-root (L2)" : vmx_operation(cpu) ? "VMX root (L1)" : "no VMX operation (L1)",
+	say(d, "%s mode, %s%s%s\n", processor_mode_name(cpu), cpu->nonroot ? "VMX non-root (L2)" : vmx_operation(cpu) ? "VMX root (L1)" : "no VMX operation (L1)",
 	    cpu->in_smm ? ", SMM" : "", cpu->activity == ACTIVITY_ACTIVE ? "" : ", halted");
 }
 
@@ -592,20 +675,6 @@ info_cpus(struct debugger *d, const char *arguments)
 			say(d, ", %llu exits", (ull)exits);
 		say(d, "\n");
 	}
-}
-
-void
-info_mtrr(struct debugger *d, const char *arguments)
-{
-	struct vcpu *cpu = d->cpu;
-
-	(void)arguments;
-	say(d, "default type %#llx\n", (ull)cpu->msr.mtrr_def_type);
-	for (unsigned i = 0; i < COUNT(cpu->msr.mtrr_phys) / 2; i++)
-		if (cpu->msr.mtrr_phys[i * 2 + 1] & BIT(11))
-			say(d, "variable %u: base %#llx mask %#llx\n", i, (ull)cpu->msr.mtrr_phys[i * 2], (ull)cpu->msr.mtrr_phys[i * 2 + 1]);
-	for (unsigned i = 0; i < COUNT(cpu->msr.mtrr_fixed); i++)
-		say(d, "fixed %2u: %016llx\n", i, (ull)cpu->msr.mtrr_fixed[i]);
 }
 
 void

@@ -24,7 +24,7 @@ enum stop_kind { STOP_NONE, STOP_STEP, STOP_BREAKPOINT, STOP_WATCH, STOP_INTERRU
 
 /* One VM exit, or failed entry. */
 struct exit_record {
-	u64 time, icount, rip, qualification, gpa, gla, eptp, cr3, rsp;
+	u64 time, icount, rip, qualification, gpa, gla, eptp, cr3, rsp, rcx;
 	u64 guest_cycles, host_cycles; /* host_cycles: until the next entry; 0 while there was none */
 	u32 reason, interruption_info, interruption_error, vectoring_info, length, vmcs_index;
 	u16 vpid;
@@ -48,15 +48,18 @@ struct vmwrite_record {
 
 enum break_kind {
 	BREAK_EXECUTE, BREAK_ACCESS, BREAK_EXIT, BREAK_ENTRY, BREAK_ENTRY_FAIL, BREAK_VMWRITE, BREAK_INJECT, BREAK_IO, BREAK_MSR, BREAK_CR,
-	BREAK_EXCEPTION, BREAK_INTERRUPT, BREAK_TRIPLE, BREAK_MMIO, BREAK_PACKET
+	BREAK_EXCEPTION, BREAK_INTERRUPT, BREAK_TRIPLE, BREAK_MMIO, BREAK_PACKET, BREAK_MODE
 };
-enum address_kind { ADDRESS_LINEAR, ADDRESS_GUEST_PHYSICAL, ADDRESS_PHYSICAL };
+/* ADDRESS_GUEST: linear in the guest of the current VMCS, wherever the processor is. ADDRESS_VIRTUAL: a selector and an offset. */
+enum address_kind { ADDRESS_LINEAR, ADDRESS_GUEST_PHYSICAL, ADDRESS_PHYSICAL, ADDRESS_GUEST, ADDRESS_VIRTUAL };
 
 struct breakpoint {
 	unsigned number; /* 0: internal, gdb's */
 	enum break_kind kind;
 	enum address_kind address;
 	u64 first, last; /* addresses, or reasons, vectors, ports...; 0..~0: any */
+	u64 linear;      /* of ADDRESS_VIRTUAL, when it was set; first is the offset */
+	u16 selector;
 	bool any, disabled, temporary, gdb;
 	bool on_read, on_write;
 	u64 least_rsp; /* of temporary ones of `next`: only in this frame or further out; 0: none */
@@ -111,6 +114,7 @@ struct debugger {
 	struct {
 		u64 entered, exited;
 		bool in_guest;
+		unsigned mode; /* as last told to on_mode() */
 		u64 last_exit; /* number of the exit whose host time runs */
 		struct vmcs vmcs[HISTORY_OF_VMCS];
 		u64 region[HISTORY_OF_VMCS];
@@ -126,6 +130,7 @@ struct debugger {
 	unsigned depth; /* of source and command lists */
 	u64 dump_next;
 	char dump_format, dump_size;
+	enum address_kind dump_kind;
 
 	struct symbols *symbols;
 	struct trace *trace;
@@ -145,7 +150,12 @@ char *capture_line(struct debugger *d, const char *line);
 struct command {
 	const char *name, *alias, *arguments, *help, *example;
 	void (*run)(struct debugger *d, const char *arguments);
-	bool repeats; /* an empty line does it again */
+	unsigned flags;
+};
+enum command_flags {
+	REPEATS = 1, /* an empty line does it again */
+	RUNS = 2,    /* may let the machine run: no pager, not for gdb's monitor */
+	FILES = 4,   /* its first argument is a file */
 };
 const struct command *command_at(unsigned index); /* NULL after the last */
 const struct command *command_find(const char *name, size_t length);
@@ -189,6 +199,8 @@ bool watchpoint_parse(struct debugger *d, const char *arguments, bool read, bool
 void breakpoint_able(struct debugger *d, struct breakpoint *b, bool on);
 /* An event of `kind` with the number `number` happened: stops if a breakpoint says so. */
 void breakpoints_event(struct debugger *d, struct vcpu *cpu, enum break_kind kind, u64 number, const char *format, ...) PRINTF(5, 6);
+unsigned processor_mode(const struct vcpu *cpu);
+const char *processor_mode_name(const struct vcpu *cpu);
 void command_break(struct debugger *d, const char *arguments);
 void command_tbreak(struct debugger *d, const char *arguments);
 void command_watch(struct debugger *d, const char *arguments);
@@ -206,6 +218,13 @@ void info_breakpoints(struct debugger *d, const char *arguments);
 /* --- inspect.c --- */
 bool d_peek(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, void *data, unsigned size);
 bool d_poke(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, const void *data, unsigned size);
+const char *address_kind_name(enum address_kind kind);
+/* "linear", "gpa", "phys", "guest" or "virtual" at *at, if more follows; else linear. */
+enum address_kind address_kind(const char **at);
+/* SELECTOR:OFFSET at *at. Complains. */
+bool virtual_argument(struct debugger *d, const char **at, u16 *selector, u64 *offset, u64 *linear);
+/* KIND ADDR, the whole text; SELECTOR:OFFSET becomes linear. *kind: what it is if the text names none. Complains. */
+bool address_argument(struct debugger *d, const char *at, enum address_kind *kind, u64 *address);
 void command_regs(struct debugger *d, const char *arguments);
 void command_x(struct debugger *d, const char *arguments);
 void command_set(struct debugger *d, const char *arguments);
@@ -218,9 +237,11 @@ void info_idt(struct debugger *d, const char *arguments);
 void info_tss(struct debugger *d, const char *arguments);
 void info_tlb(struct debugger *d, const char *arguments);
 void info_cpus(struct debugger *d, const char *arguments);
-void info_mtrr(struct debugger *d, const char *arguments);
 void info_lapic(struct debugger *d, const char *arguments);
 void info_memory(struct debugger *d, const char *arguments);
+
+/* --- memory_type.c --- */
+void info_mtrr(struct debugger *d, const char *arguments);
 
 /* --- devices.c --- */
 void info_pic(struct debugger *d, const char *arguments);
@@ -230,8 +251,11 @@ void info_e1000(struct debugger *d, const char *arguments);
 
 /* --- disasm.c --- */
 /* One instruction as text; returns its length, 0 when the bytes are none. *call: does it call or repeat, so that `next` steps over it? */
-unsigned disassemble(struct debugger *d, const struct vcpu *cpu, u64 address, const u8 *bytes, unsigned size, char *text, size_t room, bool *call);
-void print_instruction(struct debugger *d, struct vcpu *cpu, u64 linear, unsigned *length);
+unsigned disassemble(struct debugger *d, const struct vcpu *cpu, unsigned bits, u64 address, const u8 *bytes, unsigned size, char *text,
+		     size_t room, bool *call);
+/* Of the processor's code segment, or with ADDRESS_GUEST of the guest's: 16, 32 or 64. */
+unsigned code_bits(const struct vcpu *cpu, enum address_kind kind);
+void print_instruction(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, unsigned *length);
 
 /* --- vmx_events.c --- */
 void vmx_events_init(struct debugger *d);
@@ -256,8 +280,12 @@ void command_vmcs(struct debugger *d, const char *arguments);
 /* --- walk.c --- */
 /* By the EPT of the current VMCS, if it has one; else the address itself. */
 bool guest_physical_lookup(struct debugger *d, u64 gpa, u64 *physical);
+/* A linear address of the guest of the current VMCS, in it or not. gpa may be NULL. */
+bool guest_linear_lookup(struct debugger *d, u64 linear, u64 *gpa, u64 *physical);
 void command_walk(struct debugger *d, const char *arguments);
 void command_ept(struct debugger *d, const char *arguments);
+
+/* --- ranges.c --- */
 void info_pages(struct debugger *d, const char *arguments);
 
 /* --- symbols.c --- */

@@ -110,6 +110,8 @@ d_run(struct debugger *d)
 	if (d->hooks.stepping != step)
 		d->code_changed = true;
 	d->hooks.stepping = step;
+	for (unsigned n = 0; n < d->cpus->count; n++)
+		d->vcpu[n].mode = processor_mode(d->cpus->cpu[n]);
 	gdb_forget(d);
 	breakpoints_apply(d);
 	d->ended = !d->host.run(d->host.opaque);
@@ -137,7 +139,7 @@ where_am_i(struct debugger *d)
 	if (cpu->activity != ACTIVITY_ACTIVE)
 		say(d, "cpu %u is halted\n", cpu->index);
 	say(d, "cpu %u L%d #%llu  ", cpu->index, level_of(cpu), (ull)cpu_icount(cpu));
-	print_instruction(d, cpu, linear_rip(cpu), NULL);
+	print_instruction(d, cpu, ADDRESS_LINEAR, linear_rip(cpu), NULL);
 }
 
 /* Runs, tells where it stopped, and does what the breakpoint's command list says. */
@@ -222,7 +224,7 @@ command_next(struct debugger *d, const char *arguments)
 	while (count-- && !d->ended) {
 		linear = linear_rip(d->cpu);
 		length = mem_peek(d->cpu, linear, code, sizeof(code))
-				 ? disassemble(d, d->cpu, linear, code, sizeof(code), text, sizeof(text), &call)
+				 ? disassemble(d, d->cpu, code_bits(d->cpu, ADDRESS_LINEAR), linear, code, sizeof(code), text, sizeof(text), &call)
 				 : 0;
 		if (length && call) {
 			run_to(d, linear + length, d->cpu->r[RSP]);

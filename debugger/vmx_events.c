@@ -51,6 +51,7 @@ record(struct debugger *d, struct vcpu *cpu, u32 reason, bool failed)
 		.failed = failed,
 		.rip = v->guest_rip,
 		.rsp = v->guest_rsp,
+		.rcx = cpu->r[RCX],
 		.cr3 = v->guest_cr3,
 		.qualification = v->exit_qualification,
 		.gpa = v->guest_physical_address,

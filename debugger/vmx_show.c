@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/msr.h"
 #include "debugger/internal.h"
 
 static bool
@@ -357,13 +358,12 @@ why_control(struct debugger *d, const char *because)
 }
 
 static void
-why_msr(struct debugger *d, bool write)
+why_msr(struct debugger *d, const struct exit_record *e, bool write)
 {
 	const struct vmcs *v = &d->cpu->vmx->vmcs;
-	u32 msr = (u32)d->cpu->r[RCX], low = msr & 0x1fff;
+	u32 msr = (u32)e->rcx, low = msr & 0x1fff;
 
-	/* General registers are still the guest's at the exit's first instruction. */
-	say(d, "  MSR %#x by RCX (if the hypervisor has not changed it yet)\n", msr);
+	say(d, "  MSR %#x %s\n", msr, msr_name(msr) ? msr_name(msr) : "");
 	if (!(v->proc_controls & VMX_MASK(PROC, MSR_BITMAPS))) {
 		say(d, "  \"use MSR bitmaps\" is off: all RDMSR and WRMSR exit\n");
 		written_by(d, VMCS_proc_controls);
@@ -435,8 +435,8 @@ command_why(struct debugger *d, const char *arguments)
 			written_by(d, VMCS_pf_error_match);
 		}
 		break;
-	case REASON_MSR_READ: why_msr(d, false); break;
-	case REASON_MSR_WRITE: why_msr(d, true); break;
+	case REASON_MSR_READ: why_msr(d, e, false); break;
+	case REASON_MSR_WRITE: why_msr(d, e, true); break;
 	case REASON_IO_INSTRUCTION: why_io(d, e); break;
 	case REASON_CR_ACCESS: why_cr(d, e); break;
 	case REASON_EPT_VIOLATION:
