@@ -4,8 +4,6 @@
 
 #include "debugger/internal.h"
 
-static const char *const kinds[] = {[ADDRESS_LINEAR] = "linear", [ADDRESS_GUEST_PHYSICAL] = "gpa", [ADDRESS_PHYSICAL] = "phys"};
-
 enum debugger_end
 debugger_run(struct debugger *d, const char **text)
 {
@@ -85,8 +83,8 @@ debugger_register_name(unsigned index)
 static bool
 kind_of(const char *name, enum address_kind *kind)
 {
-	for (unsigned i = 0; i < COUNT(kinds); i++)
-		if (!strcmp(kinds[i], name)) {
+	for (unsigned i = 0; i <= ADDRESS_GUEST; i++)
+		if (!strcmp(address_kind_name(i), name)) {
 			*kind = (enum address_kind)i;
 			return true;
 		}

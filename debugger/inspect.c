@@ -446,7 +446,8 @@ control(struct debugger *d)
 	say(d, "cr0 %08llx  cr2 %016llx  cr3 %016llx  cr4 %08llx  cr8 %llx\n", (ull)cpu->cr0, (ull)cpu->cr2, (ull)cpu->cr3, (ull)cpu->cr4,
 	    (ull)lapic_get_cr8(cpu));
 	say(d, "efer %llx  xcr0 %llx  pkru %x\n", (ull)cpu->efer, (ull)cpu->xcr0, cpu->pkru);
-	say(d, "%s mode, %s%s%s\n", processor_mode_name(cpu), cpu->nonroot ? "VMX non-root (L2)" : vmx_operation(cpu) ? "VMX root (L1)" : "no VMX operation (L1)",
+	say(d, "%s mode, %s%s%s\n", processor_mode_name(cpu),
+	    cpu->nonroot ? "VMX non-root (L2)" : vmx_operation(cpu) ? "VMX root (L1)" : "no VMX operation (L1)",
 	    cpu->in_smm ? ", SMM" : "", cpu->activity == ACTIVITY_ACTIVE ? "" : ", halted");
 }
 
