@@ -270,7 +270,7 @@ struct vcpu {
 		u64 star, lstar, cstar, fmask, kernel_gs_base;
 		u64 sysenter_cs, sysenter_esp, sysenter_eip;
 		u64 tsc_offset; /* TSC = time + offset (+ VMX offset and multiplier in non-root) */
-		u64 tsc_aux, tsc_adjust, pat, mtrr_def_type, mtrr_fixed[11], mtrr_phys[20];
+		u64 tsc_aux, tsc_adjust, pat, mtrr_def_type, mtrr_fixed[11], mtrr_phys[16];
 		u64 misc_enable, feature_control, spec_ctrl, xss, debugctl, apic_base, arch_capabilities;
 		u64 other[64]; /* rows of msr.def of the plain stored kind: index given by the row */
 	} msr;

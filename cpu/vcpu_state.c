@@ -49,7 +49,7 @@ static void
 vcpu_state(struct vcpu *cpu, struct state *s)
 {
 	u64 rflags = cpu_rflags(cpu), time = cpu_time(cpu), icount = cpu_icount(cpu);
-	state_section(s, "cpu", 1);
+	state_section(s, "cpu", 2);
 	STATE(s, cpu->r);
 	STATE(s, cpu->rip);
 	STATE(s, rflags);
