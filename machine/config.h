@@ -16,6 +16,7 @@
 #define CONFIG_NICS 8
 #define CONFIG_DRIVES 4
 #define CONFIG_BOOT_ORDER 3
+#define CONFIG_MOVED 32
 
 enum serial_kind { SERIAL_NONE, SERIAL_STDIO, SERIAL_STDOUT, SERIAL_NULL, SERIAL_FILE, SERIAL_PTY, SERIAL_UNIX };
 
@@ -71,6 +72,7 @@ struct config {
 	char *bios;                             /* image, or NULL: SeaBIOS as installed */
 	char boot_order[CONFIG_BOOT_ORDER + 1]; /* of a, c, d, n; default "cad" */
 	bool boot_menu;
+	char *vga_rom; /* the display adapter's ROM, or NULL: as installed; no option, a replay may need it */
 
 	/* devices and their host ends */
 	struct config_drive drive[CONFIG_DRIVES];
@@ -101,6 +103,12 @@ struct config {
 	char *stats;    /* file for counters, "-" is stdout, or NULL */
 	bool hash;      /* -hash given: print the state hash at the end... */
 	char *snapshot_load, *snapshot_save; /* files: before the first instruction, and at the end */
+	char *record, *replay; /* capsules */
+	/* In a replay: files that were found elsewhere than -kernel and -initrd say. */
+	struct config_moved {
+		char *from, *to;
+	} moved[CONFIG_MOVED];
+	unsigned moves;
 	u64 hash_every; /* ...and every so many instructions, 0: at the end only */
 
 	/* debugger/ */
@@ -148,6 +156,14 @@ char *config_add_drive(struct config *config, const char *value);
 char *config_add_image(struct config *config, const char *path, int place, bool cdrom);
 char *config_set_boot(struct config *config, const char *value);
 void config_free_drives(struct config *config);
+
+/* The options that make the same machine in a replay (capsule.h), in an order in which they can be given; value NULL for a flag. */
+void config_for_replay(const struct config *config, void (*one)(void *opaque, const char *name, const char *value), void *opaque);
+/* A file of -kernel or -initrd is elsewhere; where it is. */
+void config_move(struct config *config, const char *from, const char *to);
+const char *config_place(const struct config *config, const char *path);
+/* `string` (heap) lives as long as the configuration. */
+char *config_keep(struct config *config, char *string);
 
 /* The INI form of the options given; reading it gives the same configuration. */
 void config_print(const struct config *config, FILE *out);

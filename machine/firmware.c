@@ -71,6 +71,18 @@ installed(char *error, const char *path, const char *given)
 	return longer;
 }
 
+const char *
+firmware_default(void)
+{
+	return BIOS;
+}
+
+const char *
+firmware_vga_rom(const struct config *config)
+{
+	return config->vga_rom ? config->vga_rom : VGA_ROM;
+}
+
 char *
 firmware_load(struct firmware *f, const struct config *config)
 {
@@ -86,9 +98,9 @@ firmware_load(struct firmware *f, const struct config *config)
 }
 
 char *
-firmware_load_vga(struct firmware *f)
+firmware_load_vga(struct firmware *f, const struct config *config)
 {
-	char *error = installed(read_file(VGA_ROM, VGA_ROM_LIMIT, &f->vga_rom, &f->vga_rom_size), VGA_ROM, NULL);
+	char *error = installed(read_file(firmware_vga_rom(config), VGA_ROM_LIMIT, &f->vga_rom, &f->vga_rom_size), VGA_ROM, config->vga_rom);
 
 	f->vga_rom_size = VGA_ROM_LIMIT;
 	return error;
@@ -101,17 +113,25 @@ is_expansion_rom(const u8 *image, u32 size)
 	return size >= 0x1c && image[0] == 0x55 && image[1] == 0xaa;
 }
 
+const char *
+firmware_nic_rom(const struct config *config, unsigned nic)
+{
+	const char *usual = config->nic[nic].model == NIC_E1000 ? E1000_ROM : VIRTIO_ROM;
+	const char *given = config->nic[nic].romfile, *path = given ? given : usual;
+
+	/* No name means no ROM; and without being asked for, one that is not installed is not missed. */
+	return !*path || (!given && access(path, R_OK) != 0) ? NULL : path;
+}
+
 char *
 firmware_load_nics(struct firmware *f, const struct config *config)
 {
 	for (unsigned i = 0; i < config->nics; i++) {
-		const char *usual = config->nic[i].model == NIC_E1000 ? E1000_ROM : VIRTIO_ROM;
-		const char *given = config->nic[i].romfile, *path = given ? given : usual;
+		const char *path = firmware_nic_rom(config, i);
 		u32 size, whole = 2048;
 		char *error;
 
-		/* No name means no ROM; and without being asked for, one that is not installed is not missed. */
-		if (!*path || (!given && access(path, R_OK) != 0))
+		if (!path)
 			continue;
 		error = read_file(path, NIC_ROM_LIMIT, &f->nic_rom[i], &size);
 		if (!error && !is_expansion_rom(f->nic_rom[i], size))

@@ -23,9 +23,13 @@ struct firmware {
 /* Reads the images. Returns NULL, or what is wrong (heap). Nothing is read for direct boot. */
 char *firmware_load(struct firmware *f, const struct config *config);
 /* The expansion ROM of the display adapter, from the firmware's package. */
-char *firmware_load_vga(struct firmware *f);
+char *firmware_load_vga(struct firmware *f, const struct config *config);
 /* The expansion ROMs of the network cards: those given, else iPXE if it is installed. */
 char *firmware_load_nics(struct firmware *f, const struct config *config);
+/* Where these images are, unless options say otherwise. */
+const char *firmware_default(void);
+const char *firmware_vga_rom(const struct config *config);
+const char *firmware_nic_rom(const struct config *config, unsigned nic); /* NULL: none */
 /* Puts the image on the board, and what it asks for in fw_cfg and CMOS. */
 void firmware_install(struct firmware *f, struct pc *pc);
 void firmware_free(struct firmware *f);

@@ -86,6 +86,7 @@ find_modules(struct loading *l, struct module module[MODULES_MAX], unsigned *cou
 	char *string, *error = NULL;
 
 	while (!error && (string = next_element(&at))) {
+		const char *place;
 		char *path;
 
 		if (*count == MODULES_MAX) {
@@ -94,7 +95,8 @@ find_modules(struct loading *l, struct module module[MODULES_MAX], unsigned *cou
 		}
 		module[*count].string = string;
 		path = error_string("%.*s", (int)strcspn(string, " "), string);
-		error = loader_file_size(path, &module[*count].size);
+		place = config_place(l->config, path);
+		error = loader_file_size(place, &module[*count].size);
 		next = (next + PAGE_SIZE - 1) & PAGE_MASK;
 		if (!error && !loader_usable(l->memory, next, module[*count].size))
 			error = error_string("%s: no room for it in %llu MiB: more -m", path,
@@ -102,7 +104,7 @@ find_modules(struct loading *l, struct module module[MODULES_MAX], unsigned *cou
 		module[*count].start = next;
 		next += module[*count].size;
 		if (!error)
-			error = loader_file_load(l->memory, path, module[*count].start, module[*count].size);
+			error = loader_file_load(l->memory, place, module[*count].start, module[*count].size);
 		free(path);
 		(*count)++;
 	}
@@ -170,7 +172,7 @@ load_multiboot(struct loading *l, size_t header)
 			: error_string("%s: a multiboot header, but neither ELF nor load addresses", l->kernel.path);
 	if (error)
 		return error;
-	cmdline = error_string("%s%s%s", l->kernel.path, l->config->append ? " " : "",
+	cmdline = error_string("%s%s%s", l->config->kernel, l->config->append ? " " : "",
 			       l->config->append ? l->config->append : "");
 	error = find_modules(l, module, &count);
 	for (unsigned i = 0; i < count; i++)

@@ -184,7 +184,7 @@ loader_place_gdt(struct loading *l)
 char *
 loader_initrd(struct loading *l, u64 limit, u64 *start, u64 *size)
 {
-	const char *path = l->config->initrd;
+	const char *path = l->config->initrd ? config_place(l->config, l->config->initrd) : NULL;
 	u64 top = MIN(l->memory->low_size, limit);
 	char *error;
 
@@ -240,7 +240,7 @@ char *
 loader_load(const struct config *config, struct memory *m, struct boot_state *state)
 {
 	struct loading l = {.config = config, .memory = m, .state = state};
-	char *reason = read_image(&l.kernel, config->kernel);
+	char *reason = read_image(&l.kernel, config_place(config, config->kernel));
 	/* The words by which scripts made for QEMU tell a missing kernel from a refused option. */
 	char *error = reason ? error_string("could not load kernel %s", reason) : NULL;
 

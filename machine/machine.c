@@ -28,6 +28,7 @@
 #include "machine/block_host.h"
 #include "machine/chardev_host.h"
 #include "machine/pc.h"
+#include "machine/record.h"
 #include "machine/screendump.h"
 #include "machine/snapshot.h"
 #include "net/net.h"
@@ -60,6 +61,20 @@ end(struct machine *machine, int status)
 		machine->status = status;
 	machine->ended = true;
 	leave(machine);
+}
+
+/* Not for anything that the guest did or the options say. */
+static void
+end_by_host(struct machine *machine, int status)
+{
+	machine->ended_by_host |= !machine->ended;
+	end(machine, status);
+}
+
+void
+machine_stop(struct machine *machine, int status)
+{
+	end_by_host(machine, status);
 }
 
 static void
@@ -224,17 +239,18 @@ on_poll(void *opaque, u64 now)
 	input_poll(machine->input, now);
 	if (machine->config->realtime)
 		throttle(machine, now);
+	record_poll(machine);
 	if (timed_out && !machine->ended) {
 		if (!machine->config->scripted)
 			fprintf(stderr, "nestbox: stopped after %g seconds (-timeout)\n", machine->config->timeout);
-		end(machine, EXIT_LIMIT);
+		end_by_host(machine, EXIT_LIMIT);
 	}
 	if (interrupted == SIGINT && machine->config->debug && !machine->ended) {
 		interrupted = 0;
 		debugger_interrupt(machine->debugger);
 	} else if (interrupted && !machine->ended) {
 		fprintf(stderr, "\nnestbox: interrupted\n");
-		end(machine, 128 + interrupted);
+		end_by_host(machine, 128 + interrupted);
 	}
 	event_arm(machine->events, &machine->poll, now + interval);
 }
@@ -359,7 +375,7 @@ run_for_debugger(void *opaque)
 static void
 quit_for_debugger(void *opaque, int status)
 {
-	end(opaque, status);
+	end_by_host(opaque, status);
 }
 
 static void
@@ -511,7 +527,7 @@ make_door(struct machine *machine)
 static void
 window_closed(void *opaque)
 {
-	end(opaque, EXIT_GOOD);
+	end_by_host(opaque, EXIT_GOOD);
 }
 
 static char *
@@ -547,7 +563,7 @@ make(struct machine *machine)
 	if (!config->kernel)
 		sockets.firmware = &machine->firmware;
 	if (config->vga) {
-		error = firmware_load_vga(&machine->firmware);
+		error = firmware_load_vga(&machine->firmware, config);
 		if (error)
 			return error;
 		sockets.vga_rom = machine->firmware.vga_rom;
@@ -556,6 +572,8 @@ make(struct machine *machine)
 	machine->ports = sockets.ports = ports_new();
 	machine->events = sockets.events = events_new(config->clock_hz);
 	machine->input = input_new();
+	if (config->replay)
+		input_replay(machine->input);
 	machine->control = (struct machine_control){
 		control_reset, control_init, control_power_off, control_suspend, control_wake, control_exit, machine};
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
@@ -581,6 +599,8 @@ print_processor(void *opaque)
 	struct machine *machine = opaque;
 	const struct cpus *cpus = machine->cpus;
 
+	/* The run up to here is worth having. */
+	record_break(machine);
 	vcpu_print(cpus->running ? cpus->running : cpus->culprit ? cpus->culprit : cpus->cpu[0]);
 }
 
@@ -661,6 +681,8 @@ machine_new(const struct config *config, char **error)
 	reset_chips(machine);
 	if (config->snapshot_load)
 		*error = machine_load(machine, config->snapshot_load);
+	if (!*error)
+		*error = record_begin(machine);
 	if (*error) {
 		machine_free(machine);
 		return NULL;
@@ -674,6 +696,7 @@ machine_free(struct machine *machine)
 	if (!machine)
 		return;
 	stop_set_hook(NULL, NULL);
+	record_free(machine);
 	debugger_free(machine->debugger);
 	sdl_window_free(machine->window);
 	if (machine->pc)
@@ -765,6 +788,8 @@ machine_finish(struct machine *machine)
 	}
 	if (machine->config->hash)
 		print_hash(machine);
+	if (!record_end(machine))
+		machine->status = EXIT_BAD;
 	if (machine->config->snapshot_save && !save_at_end(machine))
 		machine->status = EXIT_BAD;
 	if (!out)
@@ -784,6 +809,7 @@ machine_start(struct machine *machine)
 	machine->start = now;
 	machine->start_instructions = cpus_icount(machine->cpus);
 	machine->host_start = host_nanoseconds();
+	record_start(machine);
 	/* A loaded machine goes on with its own rhythm. */
 	if (!event_armed(&machine->poll))
 		event_arm(machine->events, &machine->poll, now);

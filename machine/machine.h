@@ -71,13 +71,14 @@ struct machine {
 
 	/* Why cpus_run() was left. */
 	bool reset_wanted, wake_wanted, firmware_wanted, resetting;
-	bool ended;
+	bool ended, ended_by_host;
 	bool off; /* powered off or shut down: nothing to go on with */
 	int status;
 	bool expect_met;
 	u64 host_start; /* host nanoseconds, for -realtime and -stats */
 	u64 start, start_instructions; /* virtual time and instructions then: not 0 after -snapshot-load */
 	FILE *stats;
+	struct record *record; /* NULL: neither recorded nor replayed */
 };
 
 /* Everything is made and checked; nothing has run. Returns NULL and sets *error (heap). */
@@ -98,6 +99,9 @@ bool machine_key(struct machine *machine, unsigned code, bool down);
 bool machine_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons);
 /* Runs to the end; returns the exit status. Prints the reason on stderr where it is not the guest's own wish. */
 int machine_run(struct machine *machine);
+
+/* What the host wants, not the guest: ends the run at the next boundary. */
+void machine_stop(struct machine *machine, int status);
 
 /* Software has come to the reset vector, where there is no firmware: at the next boundary the machine does its part. */
 void machine_call_firmware(struct machine *machine);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/stop.h"
+#include "machine/capsule.h"
 #include "machine/config.h"
 #include "machine/values.h"
 
@@ -709,6 +710,29 @@ apply_snapshot_load(struct parse *p, const char *value)
 	return NULL;
 }
 
+static char *
+apply_record(struct parse *p, const char *value)
+{
+	p->config->record = copy(p->config, value);
+	return NULL;
+}
+
+static char *apply_recorded(void *opaque, const char *name, const char *value);
+
+static char *
+apply_replay(struct parse *p, const char *value)
+{
+	char *error;
+
+	if (p->config->givens > 1)
+		return error_string("-replay: the options of the recorded run are in the file; others, as -debug, come after it");
+	p->config->replay = copy(p->config, value);
+	error = capsule_options(value, apply_recorded, p);
+	/* Those that follow say where the ports' output goes. */
+	p->serials = 0;
+	return error;
+}
+
 /* ---- Debugger ---- */
 
 static char *
@@ -890,6 +914,8 @@ static const struct option option[] = {
 	{"snapshot-save", "FILE", REPORTS, "save the whole machine at the end of the run, as with -stop-after",
 	 apply_snapshot_save},
 	{"snapshot-load", "FILE", REPORTS, "go on from a saved machine; other options as when it was saved", apply_snapshot_load},
+	{"record", "FILE", REPORTS, "write a capsule: options, checksums of images, all input from outside, and the outcome", apply_record},
+	{"replay", "FILE", REPORTS, "run a capsule again, without network; first option; -serial after it: where output goes", apply_replay},
 	{"log", "SPEC", REPORTS, "error, warn, info or debug, for all or for one part: warn,e1000=debug", apply_log},
 
 	{"debug", NULL, DEBUGGER, "the debugger's shell (help lists its commands); stdio serial ports only print", apply_debug},
@@ -916,8 +942,6 @@ static const struct option option[] = {
 	{"blockdev", "SPEC", LATER, NULL, NULL},
 	{"fda", "FILE", LATER, NULL, NULL},
 	{"snapshot", NULL, LATER, NULL, NULL},
-	{"record", "FILE", LATER, NULL, NULL},
-	{"replay", "FILE", LATER, NULL, NULL},
 };
 
 static char *
@@ -969,6 +993,20 @@ apply_option(struct parse *p, const struct option *o, const char *value)
 	config->given = grown;
 	config->given[config->givens++] =
 		(struct config_given){.option = o, .value = value ? copy(config, value) : NULL};
+	return o->apply(p, value);
+}
+
+/* An option out of a capsule. */
+static char *
+apply_recorded(void *opaque, const char *name, const char *value)
+{
+	struct parse *p = opaque;
+	const struct option *o = find_option(name);
+
+	if (!o || (o->group > TIME && o->group != LIMITS))
+		return error_string("unknown option '%s'", name);
+	if (!o->argument != !value)
+		return error_string("option '%s' %s", name, value ? "takes no value" : "needs a value");
 	return o->apply(p, value);
 }
 
@@ -1093,9 +1131,31 @@ finish(struct parse *p)
 	}
 	if (p->default_serial && !config->nodefaults)
 		config->serial[0].kind = config->scripted ? SERIAL_NULL : SERIAL_STDIO;
-	for (unsigned i = 0; (config->debug || config->scripted) && i < CONFIG_SERIALS; i++)
+	for (unsigned i = 0; (config->debug || config->scripted || config->replay) && i < CONFIG_SERIALS; i++)
 		if (config->serial[i].kind == SERIAL_STDIO)
 			config->serial[i].kind = SERIAL_STDOUT;
+	if (config->record && config->replay)
+		return error_string("-record: not of a replay");
+	if (config->replay && config->snapshot_load)
+		return error_string("-snapshot-load: the capsule says where the replay begins");
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++) {
+		struct config_drive *drive = &config->drive[i];
+
+		if (config->replay && drive->file && !drive->cdrom)
+			drive->snapshot = true;
+		if (config->record && drive->file && !drive->cdrom && !drive->snapshot)
+			return error_string("-record: %s: needs snapshot=on, since a replay begins with what the image holds now",
+					    drive->file);
+	}
+	/* What is not among the recorded images was not there. */
+	for (unsigned i = 0; config->replay && i < config->nics; i++)
+		config->nic[i].romfile = copy(config, "");
+	if (config->replay) {
+		char *error = capsule_images(config->replay, config);
+
+		if (error)
+			return error;
+	}
 	if (config->commands && !config->debug)
 		return error_string("-ex needs -debug");
 	if (config->start_stopped && !config->debug && !config->gdb)
@@ -1209,6 +1269,63 @@ config_free(struct config *config)
 	free(config->command);
 	free(config->script_args);
 	free(config);
+}
+
+char *
+config_keep(struct config *config, char *string)
+{
+	return keep(config, string);
+}
+
+void
+config_move(struct config *config, const char *from, const char *to)
+{
+	if (config->moves < CONFIG_MOVED)
+		config->moved[config->moves++] = (struct config_moved){copy(config, from), copy(config, to)};
+}
+
+const char *
+config_place(const struct config *config, const char *path)
+{
+	for (unsigned i = 0; i < config->moves; i++)
+		if (!strcmp(config->moved[i].from, path))
+			return config->moved[i].to;
+	return path;
+}
+
+/* Do not shape the machine, or only as config_for_replay() says by other words. */
+static bool
+is_of_the_host(const struct option *o)
+{
+	static const char *const names[] = {"realtime", "rtc", "display", "vnc", "vga", "serial", "debugcon", "timeout"};
+
+	for (unsigned i = 0; i < COUNT(names); i++)
+		if (!strcmp(o->name, names[i]))
+			return true;
+	return o->group > TIME && o->group != LIMITS;
+}
+
+void
+config_for_replay(const struct config *config, void (*one)(void *opaque, const char *name, const char *value), void *opaque)
+{
+	time_t rtc = (time_t)config->rtc;
+	char date[40];
+	struct tm tm;
+	unsigned first = 0;
+
+	for (unsigned i = 0; i < config->givens; i++)
+		if (!is_of_the_host(config->given[i].option))
+			one(opaque, config->given[i].option->name, config->given[i].value);
+	if (gmtime_r(&rtc, &tm) && strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm))
+		one(opaque, "rtc", date);
+	one(opaque, "vga", config->vga ? "std" : "none");
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++) {
+		bool there = config->serial[i].kind != SERIAL_NONE;
+
+		one(opaque, "serial", !there ? "none" : first++ ? "null" : "stdio");
+	}
+	if (config->debugcon.kind != SERIAL_NONE)
+		one(opaque, "debugcon", "null");
 }
 
 void

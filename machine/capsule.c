@@ -1,0 +1,284 @@
+/* Capsules: see capsule.h. */
+#include "machine/capsule.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/snapshot.h"
+#include "base/stop.h"
+#include "bus/input.h"
+#include "machine/config.h"
+#include "machine/container.h"
+#include "machine/images.h"
+#include "machine/machine.h"
+
+#define TEXT_MAX 65536u
+
+static const char magic[CONTAINER_MAGIC] = "nestbox capsule";
+
+struct capsule {
+	struct container_writer *writer;
+	struct machine *machine;
+};
+
+/* ---- Recording ---- */
+
+static void
+put_text(struct container_writer *w, const char *text)
+{
+	u32 size = text ? (u32)strlen(text) : UINT32_MAX;
+
+	container_put(w, &size, sizeof(size));
+	if (text)
+		container_put(w, text, size);
+}
+
+static void
+put_option(void *opaque, const char *name, const char *value)
+{
+	put_text(opaque, name);
+	put_text(opaque, value);
+}
+
+static void
+put_image(void *opaque, const struct image *image)
+{
+	put_text(opaque, image->role);
+	put_text(opaque, image->path);
+	container_put(opaque, &image->size, sizeof(image->size));
+	container_put(opaque, &image->sum, sizeof(image->sum));
+}
+
+static void
+visit(void *opaque, struct state *s)
+{
+	machine_state(opaque, s);
+}
+
+char *
+capsule_begin(struct machine *machine, const char *path, struct capsule **out)
+{
+	struct capsule *c = calloc(1, sizeof(*c));
+	struct container_writer *w;
+	u8 has_machine = machine->config->snapshot_load != NULL;
+	char *error;
+
+	*out = NULL;
+	if (!c)
+		stop_host_error("out of memory");
+	error = container_create(path, magic, &w);
+	if (error) {
+		free(c);
+		return error;
+	}
+	container_section(w, "options", 1);
+	config_for_replay(machine->config, put_option, w);
+	put_text(w, "");
+	container_section(w, "images", 1);
+	error = images_of(machine->config, put_image, w);
+	if (error) {
+		container_abandon(w);
+		free(c);
+		return error;
+	}
+	put_text(w, "");
+	container_section(w, "start", 1);
+	container_put(w, &has_machine, sizeof(has_machine));
+	if (has_machine)
+		state_save_to(visit, machine, container_store(w));
+	c->writer = w;
+	c->machine = machine;
+	input_log(machine->input);
+	*out = c;
+	return NULL;
+}
+
+char *
+capsule_end(struct capsule *c, const struct outcome *outcome)
+{
+	char *error;
+
+	container_section(c->writer, "input", 1);
+	input_write(c->machine->input, container_store(c->writer));
+	container_section(c->writer, "outcome", 1);
+	container_put(c->writer, outcome, sizeof(*outcome));
+	error = container_commit(c->writer);
+	free(c);
+	return error;
+}
+
+void
+capsule_abandon(struct capsule *c)
+{
+	container_abandon(c->writer);
+	free(c);
+}
+
+/* ---- Replaying ---- */
+
+static char *
+get(struct container_reader *r, void *data, size_t size)
+{
+	const struct state_store *store = container_sections(r);
+
+	return store->get(store->opaque, data, size);
+}
+
+static char *
+open_section(struct container_reader *r, const char *name)
+{
+	const struct state_store *store = container_sections(r);
+
+	return store->open(store->opaque, name, 1);
+}
+
+/* *text: heap, NULL for none. */
+static char *
+get_text(struct container_reader *r, char **text)
+{
+	u32 size;
+	char *error = get(r, &size, sizeof(size));
+
+	*text = NULL;
+	if (error || size == UINT32_MAX)
+		return error;
+	if (size > TEXT_MAX || size > container_left(r))
+		return error_string("a text of %u bytes", size);
+	*text = calloc(1, size + 1);
+	if (!*text)
+		stop_host_error("out of memory");
+	error = get(r, *text, size);
+	if (!error && strlen(*text) != size)
+		error = error_string("a text with a zero in it");
+	return error;
+}
+
+static char *
+read_options(struct container_reader *r, char *(*one)(void *opaque, const char *name, const char *value), void *opaque)
+{
+	char *error = open_section(r, "options");
+
+	while (!error) {
+		char *name = NULL, *value = NULL;
+		bool last;
+
+		error = get_text(r, &name);
+		if (!error && !name)
+			error = error_string("an option without a name");
+		last = !error && !*name;
+		if (!error && !last)
+			error = get_text(r, &value);
+		if (!error && !last && one)
+			error = one(opaque, name, value);
+		free(name);
+		free(value);
+		if (last)
+			return NULL;
+	}
+	return error;
+}
+
+static char *
+read_images(struct container_reader *r, const char *capsule, struct config *config)
+{
+	char *error = open_section(r, "images");
+
+	while (!error) {
+		struct image image = {0};
+		char *role = NULL, *path = NULL;
+		bool last;
+
+		error = get_text(r, &role);
+		if (!error && !role)
+			error = error_string("an image without a role");
+		last = !error && !*role;
+		if (!error && !last)
+			error = get_text(r, &path);
+		if (!error && !last && !path)
+			error = error_string("an image without a path");
+		if (!error && !last)
+			error = get(r, &image.size, sizeof(image.size));
+		if (!error && !last)
+			error = get(r, &image.sum, sizeof(image.sum));
+		image.role = role;
+		image.path = path;
+		if (!error && !last && config)
+			error = images_find(config, &image, capsule);
+		free(role);
+		free(path);
+		if (last)
+			return NULL;
+	}
+	return error;
+}
+
+/* Opens, does one of them, and closes. */
+static char *
+finish(struct container_reader *r, char *error)
+{
+	if (error)
+		error = container_error(r, error);
+	container_close(r);
+	return error;
+}
+
+char *
+capsule_options(const char *path, char *(*one)(void *opaque, const char *name, const char *value), void *opaque)
+{
+	struct container_reader *r;
+	char *error = container_open(path, magic, "capsule", &r);
+
+	return error ? error : finish(r, read_options(r, one, opaque));
+}
+
+char *
+capsule_images(const char *path, struct config *config)
+{
+	struct container_reader *r;
+	char *error = container_open(path, magic, "capsule", &r);
+
+	if (error)
+		return error;
+	error = read_options(r, NULL, NULL);
+	return finish(r, error ? error : read_images(r, path, config));
+}
+
+static char *
+load_rest(struct container_reader *r, struct machine *machine, struct outcome *outcome)
+{
+	u8 has_machine = 0;
+	char *error = open_section(r, "start");
+
+	if (!error)
+		error = get(r, &has_machine, sizeof(has_machine));
+	if (!error && has_machine > 1)
+		error = error_string("neither power on nor a machine");
+	if (!error && has_machine)
+		error = state_load_from(visit, machine, container_sections(r));
+	if (!error)
+		error = open_section(r, "input");
+	if (!error)
+		error = input_read(machine->input, container_sections(r), container_left(r));
+	if (!error)
+		error = open_section(r, "outcome");
+	if (!error)
+		error = get(r, outcome, sizeof(*outcome));
+	if (!error && (outcome->by_host > 1 || outcome->broken > 1 || outcome->status > 255))
+		error = error_string("an outcome that cannot be");
+	return error ? error : container_finish(r);
+}
+
+char *
+capsule_load(const char *path, struct machine *machine, struct outcome *outcome)
+{
+	struct container_reader *r;
+	char *error = container_open(path, magic, "capsule", &r);
+
+	if (error)
+		return error;
+	error = read_options(r, NULL, NULL);
+	if (!error)
+		error = read_images(r, path, NULL);
+	return finish(r, error ? error : load_rest(r, machine, outcome));
+}
