@@ -1,11 +1,12 @@
 #!/bin/sh
 # Builds the guest images of the nested-virtualization test from unmodified Debian packages.
 #
-#	build.sh [--flavour amd64|cloud-amd64] [--update] OUTDIR
+#	build.sh [--flavour amd64|cloud-amd64] [--update] [--lab] OUTDIR
 #
 # --flavour F	kernel linux-image-F (default amd64; cloud is short for cloud-amd64, which has no e1000 driver and so
 #		serves for nb.mode=boot and shell only)
 # --update	ask apt for newer packages; otherwise the packages already in OUTDIR/cache are used again
+# --lab		also the lab's image (./nb lab; needs gcc and the static C library of libc6-dev)
 #
 # Writes to OUTDIR:
 #	vmlinuz		Debian's kernel, byte for byte, for the outer guest (L1)
@@ -14,6 +15,7 @@
 #	l1fast.cpio	the same with L2's kernel as vmlinux, which spares L2 the work of decompressing it
 #	l1small.cpio	L1 without QEMU, its libraries and /l2: enough for nb.mode=boot, shell and net
 #	l2.cpio		initramfs of the nested guest (L2), a copy of /l2/initramfs.cpio in l1.cpio
+#	lab.cpio	with --lab: initramfs of L1 for the experiments in lab/, with another /l2/initramfs.cpio
 #	versions	the packages used, one file name per line
 #	cache/		downloaded and unpacked packages; may be removed
 #
@@ -37,12 +39,14 @@ die()
 
 flavour=amd64
 update=
+lab=
 out=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--flavour) [ $# -ge 2 ] || die "--flavour needs a name"; flavour=$2; shift ;;
 	--flavour=*) flavour=${1#*=} ;;
 	--update) update=1 ;;
+	--lab) lab=1 ;;
 	-h|--help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	-*) die "unknown option $1" ;;
 	*) [ -z "$out" ] || die "only one OUTDIR, please"; out=$1 ;;
@@ -50,7 +54,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 case $flavour in cloud) flavour=cloud-amd64 ;; esac
-[ -n "$out" ] || die "usage: build.sh [--flavour amd64|cloud-amd64] [--update] OUTDIR"
+[ -n "$out" ] || die "usage: build.sh [--flavour amd64|cloud-amd64] [--update] [--lab] OUTDIR"
 for tool in apt-get apt-cache dpkg-deb cpio xz find sort; do
 	command -v $tool >/dev/null || die "$tool is missing; this script needs Debian with apt, dpkg, cpio and xz-utils"
 done
@@ -307,6 +311,10 @@ rm "$work/l1/l2/vmlinuz" "$work/l1/usr/share/qemu/linuxboot_dma.bin"
 cp "$out/vmlinux" "$work/l1/l2/vmlinux"
 same_place "$work/l1" usr/share/qemu/pvh.bin
 pack "$work/l1" "$out/l1fast.cpio"
+
+if [ -n "$lab" ]; then
+	. "$source/../../lab/images.sh"
+fi
 
 cp "$vmlinuz" "$out/vmlinuz.new"
 mv "$out/vmlinuz.new" "$out/vmlinuz"

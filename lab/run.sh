@@ -1,0 +1,92 @@
+#!/bin/sh
+# Runs the lab's experiments and makes their report. See ./nb lab, and docs/LAB.md for what they found.
+#	lab/run.sh NESTBOX IMAGES OUT [--short] [--update] [N...]
+# IMAGES is what tests/images/build.sh --lab made. OUT gets lab.html, LAB.md and the plots. --short: smaller runs, whose exact counts must be those
+# in lab/baseline (made with images of one SHA-256; with others they are only shown); --update writes the baseline.
+
+set -u
+[ $# -ge 3 ] || {
+	sed -n '3,5s/^# *//p' "$0" >&2
+	exit 1
+}
+nestbox=$1
+images=$2
+out=$3
+shift 3
+lab=$(dirname "$0")
+short=
+update=
+numbers=
+for word; do
+	case $word in
+	--short) short=1 ;;
+	--update) short=1 update=1 ;;
+	[1-7]) numbers="$numbers $word" ;;
+	*) echo "lab: '$word' is no experiment (1 to 7) and no option" >&2; exit 1 ;;
+	esac
+done
+numbers=${numbers:-1 2 3 4 5 6 7}
+[ -e "$images/lab.cpio" ] || {
+	echo "lab: $images/lab.cpio is missing; tests/images/build.sh --lab $images makes it" >&2
+	exit 1
+}
+command -v gnuplot >/dev/null || {
+	echo "lab: gnuplot is missing (Debian package gnuplot-nox)" >&2
+	exit 1
+}
+mkdir -p "$out" || exit 1
+sum=$(cat "$images/vmlinux" "$images/lab.cpio" | sha256sum | cut -d ' ' -f 1)
+if [ "$(cat "$out/images" 2>/dev/null)" != "$sum" ]; then
+	rm -f "$out/kallsyms"
+	echo "$sum" >"$out/images"
+fi
+
+failed=0
+for number in $numbers; do
+	set -- "$lab/$number"-*.lua
+	echo "lab: experiment $number: $(sed -n 's/^-- Experiment [0-9]*: //p' "$1")"
+	mkdir -p "$out/$number" || exit 1
+	rm -f "$out/$number/$number.md" "$out/$number/counts"
+	if ! "$nestbox" -script "$1" -arg images="$images" -arg out="$out/$number" ${short:+-arg short=1} -artifacts "$out/$number/artifacts"; then
+		failed=1
+		continue
+	fi
+	for plot in "$out/$number"/*.gp; do
+		[ ! -e "$plot" ] || (cd "$out/$number" && gnuplot "${plot##*/}") || failed=1
+	done
+	cp "$out/$number"/*.svg "$out/" 2>/dev/null
+	[ -n "$short" ] || continue
+	baseline=$lab/baseline/$number
+	{
+		echo "images $sum"
+		cat "$out/$number/counts"
+	} >"$out/$number/now"
+	if [ -n "$update" ]; then
+		mkdir -p "$lab/baseline"
+		cp "$out/$number/now" "$baseline"
+		echo "lab: written: $baseline"
+	elif [ "$(head -n 1 "$baseline" 2>/dev/null)" != "images $sum" ]; then
+		echo "lab: experiment $number: no baseline for these images; not compared"
+	elif diff "$baseline" "$out/$number/now"; then
+		echo "lab: experiment $number: counts are those of the baseline"
+	else
+		echo "lab: experiment $number: counts differ from $baseline"
+		failed=1
+	fi
+done
+
+{
+	cat "$lab/report.md"
+	for number in 1 2 3 4 5 6 7; do
+		[ ! -e "$out/$number/$number.md" ] || { echo; cat "$out/$number/$number.md"; }
+	done
+} >"$out/LAB.md"
+{
+	cat "$lab/report-head.html"
+	for number in 1 2 3 4 5 6 7; do
+		[ ! -e "$out/$number/$number.html" ] || cat "$out/$number/$number.html"
+	done
+	echo "</body></html>"
+} >"$out/lab.html"
+echo "lab: the report is $out/lab.html (as Markdown: $out/LAB.md)"
+exit $failed
