@@ -99,8 +99,10 @@ static const struct command commands[] = {
 	 "search phys 0..0xfffff \"RSD PTR \"", command_search, 0},
 	{"disasm", "dis", "[guest|gpa|phys|virtual] [ADDR [COUNT]]", "disassemble; from RIP by default", "disasm rip 20", command_disasm, REPEATS},
 	{"syntax", NULL, "intel | att", "of the disassembler", "syntax att", command_syntax, 0},
-	{"backtrace", "bt", "", "the calls that led here, by frame pointer or unwind tables", "bt", command_backtrace, 0},
-	{"symbols", NULL, "FILE [cr3 N | eptp N | level N]", "load an ELF file or System.map, for all or for one address space",
+	{"backtrace", "bt", "[N]", "the calls that led here, by ORC, call frame information or frame pointer", "bt", command_backtrace, 0},
+	{"symbols", NULL, "FILE | modules [level N] [cr3 N] [eptp N] [at ADDR | kaslr]",
+	 "load an ELF file or System.map, for all or for one address space, where it was linked, at an address, or as Linux shifted itself; "
+	 "modules: those of the running Linux, whose kernel's file is loaded with debug information",
 	 "symbols vmlinux level 1", command_symbols, FILES},
 
 	{"exits", NULL, "[N]", "the last N VM exits, decoded", "exits 20", command_exits, 0},

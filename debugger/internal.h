@@ -292,9 +292,18 @@ void info_pages(struct debugger *d, const char *arguments);
 void symbols_free(struct debugger *d);
 /* "<name+0x12>" or "". */
 const char *symbol_text(struct debugger *d, struct vcpu *cpu, u64 linear, char *text, size_t room);
+/* Of an address space: the level, and CR3 and EPTP where they matter (0: unknown). */
+struct space {
+	int level; /* of a table: -1 for any */
+	u64 cr3, eptp;
+};
+struct space space_of(const struct vcpu *cpu);
+const char *symbol_text_in(struct debugger *d, const struct space *space, u64 linear, char *text, size_t room);
 bool symbol_value(struct debugger *d, const char *name, u64 *value);
 const char *symbol_name_at(struct debugger *d, unsigned index);
 void command_symbols(struct debugger *d, const char *arguments);
+
+/* --- unwind.c --- */
 void command_backtrace(struct debugger *d, const char *arguments);
 
 /* --- trace.c --- */

@@ -1,7 +1,8 @@
 /*
- * Symbols: ELF files (by libelf) and System.map, in several address spaces kept apart; backtraces by frame pointer.
+ * Symbols: ELF files (by libelf), System.map, and kernel modules (modules.c), in several address spaces kept apart.
  *
- * A table may belong to one level, one CR3 or one EPTP; those of the processor's present space are asked first.
+ * A table may belong to one level, one CR3 or one EPTP; only those of the space in question are asked. A file may have been loaded elsewhere
+ * than it says (`at`, `kaslr`).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,28 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <gelf.h>
-
-#include "debugger/internal.h"
-
-struct symbol {
-	u64 value, size;
-	char *name;
-	bool code;
-};
-
-struct table {
-	char *path;
-	struct symbol *symbol; /* sorted by value */
-	unsigned count, room;
-	int level;     /* -1: any */
-	u64 cr3, eptp; /* 0: any */
-	struct table *next;
-};
-
-struct symbols {
-	struct table *first;
-};
+#include "debugger/symbols.h"
 
 static void
 table_free(struct table *t)
@@ -38,7 +18,15 @@ table_free(struct table *t)
 	for (unsigned i = 0; i < t->count; i++)
 		free(t->symbol[i].name);
 	free(t->symbol);
+	free(t->by_name);
+	free(t->orc_ip);
+	free(t->orc);
 	free(t->path);
+	cfi_free(t);
+	if (t->elf)
+		elf_end(t->elf);
+	if (t->fd >= 0)
+		close(t->fd);
 	free(t);
 }
 
@@ -57,8 +45,21 @@ symbols_free(struct debugger *d)
 	d->symbols = NULL;
 }
 
-static void
-add(struct table *t, u64 value, u64 size, const char *name, bool code)
+struct table *
+table_new(const char *path, const struct space *space)
+{
+	struct table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		stop_host_error("out of memory");
+	t->path = error_string("%s", path);
+	t->space = *space;
+	t->fd = -1;
+	return t;
+}
+
+void
+table_add(struct table *t, u64 value, u64 size, const char *name, bool code)
 {
 	if (t->count == t->room) {
 		struct symbol *grown;
@@ -82,9 +83,45 @@ by_value(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static void
-read_elf(struct table *t, Elf *elf)
+static int
+by_name(const void *a, const void *b)
 {
+	const struct symbol *const *x = a, *const *y = b;
+	int order = strcmp((*x)->name, (*y)->name);
+
+	return order ? order : *x < *y ? -1 : 1;
+}
+
+/* Sorts it, and puts it before the others; takes the place of an older one of the same file and space. */
+void
+table_finish(struct debugger *d, struct table *t)
+{
+	qsort(t->symbol, t->count, sizeof(*t->symbol), by_value);
+	t->by_name = calloc(t->count + 1, sizeof(*t->by_name));
+	if (!d->symbols)
+		d->symbols = calloc(1, sizeof(*d->symbols));
+	if (!d->symbols || !t->by_name)
+		stop_host_error("out of memory");
+	for (unsigned i = 0; i < t->count; i++)
+		t->by_name[i] = &t->symbol[i];
+	qsort(t->by_name, t->count, sizeof(*t->by_name), by_name);
+	for (struct table **link = &d->symbols->first; *link; link = &(*link)->next) {
+		struct table *old = *link;
+
+		if (strcmp(old->path, t->path) != 0 || memcmp(&old->space, &t->space, sizeof(t->space)) != 0)
+			continue;
+		*link = old->next;
+		table_free(old);
+		break;
+	}
+	t->next = d->symbols->first;
+	d->symbols->first = t;
+}
+
+static void
+read_elf(struct table *t)
+{
+	Elf *elf = t->elf;
 	Elf_Scn *section = NULL;
 	GElf_Shdr header;
 	GElf_Sym symbol;
@@ -92,7 +129,8 @@ read_elf(struct table *t, Elf *elf)
 	while ((section = elf_nextscn(elf, section))) {
 		Elf_Data *data;
 
-		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_SYMTAB || !header.sh_entsize || !(data = elf_getdata(section, NULL)))
+		if (!gelf_getshdr(section, &header) || (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) || !header.sh_entsize ||
+		    !(data = elf_getdata(section, NULL)))
 			continue;
 		for (size_t i = 0; i < header.sh_size / header.sh_entsize && i < 1 << 24; i++) {
 			const char *name;
@@ -103,7 +141,7 @@ read_elf(struct table *t, Elf *elf)
 				continue;
 			name = elf_strptr(elf, header.sh_link, symbol.st_name);
 			if (name && *name)
-				add(t, symbol.st_value, symbol.st_size, name, GELF_ST_TYPE(symbol.st_info) == STT_FUNC);
+				table_add(t, symbol.st_value + t->bias, symbol.st_size, name, GELF_ST_TYPE(symbol.st_info) == STT_FUNC);
 		}
 	}
 }
@@ -117,105 +155,182 @@ read_map(struct table *t, FILE *file)
 	while (fscanf(file, "%llx %c %255s", &value, &type, name) == 3) {
 		int c;
 
-		add(t, value, 0, name, type == 't' || type == 'T' || type == 'W' || type == 'w');
+		table_add(t, value + t->bias, 0, name, type == 't' || type == 'T' || type == 'W' || type == 'w');
 		while ((c = fgetc(file)) != EOF && c != '\n')
 			;
 	}
 }
 
-static char *
-load(struct table *t)
+/* The lowest address that the file wants for itself. */
+static u64
+own_base(Elf *elf)
 {
-	int fd = open(t->path, O_RDONLY | O_CLOEXEC);
-	FILE *file;
-	Elf *elf;
+	GElf_Phdr header;
+	u64 base = ~0ull;
+	size_t n = 0;
 
-	if (fd < 0)
+	elf_getphdrnum(elf, &n);
+	for (size_t i = 0; i < n; i++)
+		if (gelf_getphdr(elf, (int)i, &header) && header.p_type == PT_LOAD && header.p_vaddr)
+			base = MIN(base, header.p_vaddr & PAGE_MASK);
+	return base == ~0ull ? 0 : base;
+}
+
+/* Where entry_SYSCALL_64 is, against where it was linked: Linux's own shift. */
+static bool
+kaslr_bias(struct debugger *d, struct table *t)
+{
+	for (unsigned i = 0; i < t->count; i++)
+		if (!strcmp(t->symbol[i].name, "entry_SYSCALL_64")) {
+			t->bias = d->cpu->msr.lstar - t->symbol[i].value;
+			for (unsigned k = 0; k < t->count; k++)
+				t->symbol[k].value += (s64)t->symbol[k].value < 0 ? t->bias : 0;
+			return (t->bias & 0xfff) == 0;
+		}
+	return false;
+}
+
+static char *
+load(struct debugger *d, struct table *t, const u64 *at, bool kaslr)
+{
+	FILE *file;
+
+	t->fd = open(t->path, O_RDONLY | O_CLOEXEC);
+	if (t->fd < 0)
 		return error_string("%s: %s", t->path, strerror(errno));
 	elf_version(EV_CURRENT);
-	elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-	if (elf && elf_kind(elf) == ELF_K_ELF) {
-		read_elf(t, elf);
+	t->elf = elf_begin(t->fd, ELF_C_READ_MMAP, NULL);
+	if (t->elf && elf_kind(t->elf) == ELF_K_ELF) {
+		t->bias = at ? *at - own_base(t->elf) : 0;
+		read_elf(t);
 	} else {
+		t->bias = at ? *at : 0;
 		file = fopen(t->path, "r");
 		if (file) {
 			read_map(t, file);
 			fclose(file);
 		}
+		if (t->elf)
+			elf_end(t->elf);
+		t->elf = NULL;
 	}
-	if (elf)
-		elf_end(elf);
-	close(fd);
 	if (!t->count)
 		return error_string("%s: neither an ELF file with symbols nor a System.map", t->path);
-	qsort(t->symbol, t->count, sizeof(*t->symbol), by_value);
+	if (kaslr && !kaslr_bias(d, t))
+		return error_string("%s: IA32_LSTAR does not hold this file's entry_SYSCALL_64", t->path);
+	orc_from_file(t);
 	return NULL;
+}
+
+static void
+print_table(struct debugger *d, const struct table *t)
+{
+	say(d, "%s: %u symbols", t->path, t->count);
+	if (t->bias)
+		say(d, ", shifted by %#llx", (ull)t->bias);
+	if (t->orcs)
+		say(d, ", ORC");
+	if (t->space.level >= 0)
+		say(d, ", level %d", t->space.level);
+	if (t->space.cr3)
+		say(d, ", cr3 %#llx", (ull)t->space.cr3);
+	if (t->space.eptp)
+		say(d, ", eptp %#llx", (ull)t->space.eptp);
+	say(d, "\n");
+}
+
+/* level N, cr3 N, eptp N, at N, kaslr. */
+static bool
+space_arguments(struct debugger *d, const char *at, struct space *space, u64 *base, bool *based, bool *kaslr)
+{
+	char word[16];
+	const char *error, *start;
+	u64 value;
+
+	*space = (struct space){-1, 0, 0};
+	while (next_word(&at, word, sizeof(word))) {
+		if (!strcmp(word, "kaslr")) {
+			*kaslr = true;
+			continue;
+		}
+		start = at;
+		if (!evaluate(d, &at, &value, &error)) {
+			complain(d, "%s %s: %s", word, start, error);
+			return false;
+		}
+		if (!strcmp(word, "level") && value >= 1 && value <= 2) {
+			space->level = (int)value;
+		} else if (!strcmp(word, "cr3")) {
+			space->cr3 = value & PAGE_MASK;
+		} else if (!strcmp(word, "eptp")) {
+			space->eptp = value & PAGE_MASK;
+		} else if (!strcmp(word, "at")) {
+			*base = value;
+			*based = true;
+		} else {
+			complain(d, "'%s' is none of level (1 or 2), cr3, eptp, at, kaslr", word);
+			return false;
+		}
+	}
+	return true;
 }
 
 void
 command_symbols(struct debugger *d, const char *arguments)
 {
+	struct space space;
 	struct table *t;
-	char path[1024], word[16], *error;
-	u64 value;
+	char path[1024], *error;
+	bool based = false, kaslr = false;
+	u64 base = 0;
 
 	if (!next_word(&arguments, path, sizeof(path))) {
 		for (t = d->symbols ? d->symbols->first : NULL; t; t = t->next)
-			say(d, "%s: %u symbols%s\n", t->path, t->count,
-			    t->level >= 0 ? t->level == 1 ? ", level 1" : ", level 2" : t->cr3 ? ", one CR3" : t->eptp ? ", one EPTP" : "");
+			print_table(d, t);
 		return;
 	}
-	t = calloc(1, sizeof(*t));
-	if (!t)
-		stop_host_error("out of memory");
-	t->path = error_string("%s", path);
-	t->level = -1;
-	if (next_word(&arguments, word, sizeof(word))) {
-		if (!number_argument(d, arguments, &value)) {
-			table_free(t);
-			return;
-		}
-		if (!strcmp(word, "level"))
-			t->level = (int)value;
-		else if (!strcmp(word, "cr3"))
-			t->cr3 = value & PAGE_MASK;
-		else if (!strcmp(word, "eptp"))
-			t->eptp = value & PAGE_MASK;
+	if (!space_arguments(d, arguments, &space, &base, &based, &kaslr))
+		return;
+	if (!strcmp(path, "modules")) {
+		symbols_of_modules(d, &space);
+		return;
 	}
-	error = load(t);
+	t = table_new(path, &space);
+	error = load(d, t, based ? &base : NULL, kaslr);
 	if (error) {
 		complain(d, "%s", error);
 		free(error);
 		table_free(t);
 		return;
 	}
-	if (!d->symbols)
-		d->symbols = calloc(1, sizeof(*d->symbols));
-	if (!d->symbols)
-		stop_host_error("out of memory");
-	t->next = d->symbols->first;
-	d->symbols->first = t;
+	table_finish(d, t);
 	say(d, "%u symbols\n", t->count);
 }
 
-static bool
-applies(const struct table *t, const struct vcpu *cpu)
+struct space
+space_of(const struct vcpu *cpu)
 {
-	if (!cpu)
-		return true;
-	if (t->level >= 0 && t->level != level_of(cpu))
-		return false;
-	if (t->cr3 && t->cr3 != (cpu->cr3 & PAGE_MASK))
-		return false;
-	return !t->eptp || (cpu->nonroot && cpu->vmx && t->eptp == (cpu->vmx->vmcs.eptp & PAGE_MASK));
+	return (struct space){level_of(cpu), cpu->cr3 & PAGE_MASK, cpu->nonroot && cpu->vmx ? cpu->vmx->vmcs.eptp & PAGE_MASK : 0};
 }
 
-static const struct symbol *
-find(const struct table *t, u64 address)
+bool
+table_applies(const struct table *t, const struct space *s)
+{
+	if (t->space.level >= 0 && t->space.level != s->level)
+		return false;
+	if (t->space.cr3 && t->space.cr3 != (s->cr3 & PAGE_MASK))
+		return false;
+	return !t->space.eptp || t->space.eptp == (s->eptp & PAGE_MASK);
+}
+
+const struct symbol *
+table_find(const struct table *t, u64 address)
 {
 	unsigned low = 0, high = t->count;
 	const struct symbol *s;
 
+	if (t->last && (address < t->first || address > t->last))
+		return NULL;
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 
@@ -236,11 +351,11 @@ find(const struct table *t, u64 address)
 }
 
 const char *
-symbol_text(struct debugger *d, struct vcpu *cpu, u64 linear, char *text, size_t room)
+symbol_text_in(struct debugger *d, const struct space *space, u64 linear, char *text, size_t room)
 {
 	*text = 0;
 	for (const struct table *t = d->symbols ? d->symbols->first : NULL; t; t = t->next) {
-		const struct symbol *s = applies(t, cpu) ? find(t, linear) : NULL;
+		const struct symbol *s = table_applies(t, space) ? table_find(t, linear) : NULL;
 
 		if (!s)
 			continue;
@@ -250,19 +365,48 @@ symbol_text(struct debugger *d, struct vcpu *cpu, u64 linear, char *text, size_t
 	return text;
 }
 
+const char *
+symbol_text(struct debugger *d, struct vcpu *cpu, u64 linear, char *text, size_t room)
+{
+	struct space space = space_of(cpu);
+
+	return symbol_text_in(d, &space, linear, text, room);
+}
+
+/* In this table only. */
+bool
+table_value(const struct table *t, const char *name, u64 *value)
+{
+	unsigned low = 0, high = t->count;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+		int order = strcmp(t->by_name[middle]->name, name);
+
+		if (order == 0) {
+			while (middle && !strcmp(t->by_name[middle - 1]->name, name))
+				middle--;
+			*value = t->by_name[middle]->value;
+			return true;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+/* In the processor's space, else in any. */
 bool
 symbol_value(struct debugger *d, const char *name, u64 *value)
 {
+	struct space space = space_of(d->cpu);
+
 	for (int fitting = 1; fitting >= 0; fitting--)
-		for (const struct table *t = d->symbols ? d->symbols->first : NULL; t; t = t->next) {
-			if (applies(t, d->cpu) != fitting)
-				continue;
-			for (unsigned i = 0; i < t->count; i++)
-				if (!strcmp(t->symbol[i].name, name)) {
-					*value = t->symbol[i].value;
-					return true;
-				}
-		}
+		for (const struct table *t = d->symbols ? d->symbols->first : NULL; t; t = t->next)
+			if (table_applies(t, &space) == fitting && table_value(t, name, value))
+				return true;
 	return false;
 }
 
@@ -275,63 +419,4 @@ symbol_name_at(struct debugger *d, unsigned index)
 		index -= t->count;
 	}
 	return NULL;
-}
-
-static void
-frame(struct debugger *d, unsigned number, u64 rip)
-{
-	char symbol[120];
-
-	say(d, "#%-2u %016llx%s\n", number, (ull)rip, symbol_text(d, d->cpu, rip, symbol, sizeof(symbol)));
-}
-
-static bool
-is_code(struct debugger *d, u64 address)
-{
-	for (const struct table *t = d->symbols->first; t; t = t->next) {
-		const struct symbol *s = applies(t, d->cpu) ? find(t, address) : NULL;
-
-		if (s && s->code && s->value != address)
-			return true;
-	}
-	return false;
-}
-
-/* Without frame pointers in the code: whatever on the stack looks like a return address into a known function. */
-static void
-scan_stack(struct debugger *d)
-{
-	char symbol[120];
-	unsigned found = 1;
-	u64 value;
-
-	for (u64 at = d->cpu->r[RSP]; found < 40 && at < d->cpu->r[RSP] + 4096; at += 8) {
-		if (!d_peek(d, d->cpu, ADDRESS_LINEAR, at, &value, 8))
-			break;
-		if (is_code(d, value))
-			say(d, "?%-2u %016llx%s (at %#llx)\n", found++, (ull)value, symbol_text(d, d->cpu, value, symbol, sizeof(symbol)),
-			    (ull)at);
-	}
-}
-
-void
-command_backtrace(struct debugger *d, const char *arguments)
-{
-	u64 rbp = d->cpu->r[RBP], link[2];
-	unsigned size = d->cpu->long64 ? 8 : 4, number = 1;
-
-	(void)arguments;
-	frame(d, 0, linear_rip(d->cpu));
-	while (number < 64) {
-		memset(link, 0, sizeof(link));
-		if (rbp < d->cpu->r[RSP] || !d_peek(d, d->cpu, ADDRESS_LINEAR, rbp, &link[0], size) ||
-		    !d_peek(d, d->cpu, ADDRESS_LINEAR, rbp + size, &link[1], size) || link[0] <= rbp)
-			break;
-		frame(d, number++, link[1]);
-		rbp = link[0];
-	}
-	if (number == 1 && d->symbols) {
-		say(d, "no frame pointers; return addresses that lie on the stack:\n");
-		scan_stack(d);
-	}
 }

@@ -63,6 +63,8 @@ print_decoded(struct debugger *d, const struct vmcs_field *field, u64 value)
 					       [16] = "RF", "VM", "AC", "VIF", "VIP", "ID"};
 	static const char *const blocking[5] = {"STI", "MOV-SS", "SMI", "NMI"};
 	static const char *const activity[] = {"active", "HLT", "shutdown", "wait-for-SIPI"};
+	const struct vmcs *v = &d->cpu->vmx->vmcs;
+	const struct space hypervisor = {1, v->host_cr3, 0}, guest = {2, v->guest_cr3, v->eptp};
 	char text[200];
 
 	switch (field->encoding) {
@@ -101,7 +103,7 @@ print_decoded(struct debugger *d, const struct vmcs_field *field, u64 value)
 		if (strstr(field->name, "_access") && field->size == 4 && vmcs_type(field->encoding) == VMCS_GUEST)
 			print_access(d, value);
 		else if (strstr(field->name, "_rip") && d->symbols)
-			say(d, "  %s", symbol_text(d, d->cpu, value, text, sizeof(text)));
+			say(d, "  %s", symbol_text_in(d, vmcs_type(field->encoding) == VMCS_HOST ? &hypervisor : &guest, value, text, sizeof(text)));
 		break;
 	}
 }
@@ -300,9 +302,11 @@ command_exits(struct debugger *d, const char *arguments)
 	for (u64 n = d->exits - count; n < d->exits; n++) {
 		const struct exit_record *e = exit_number(d, n);
 
+		const struct space guest = {2, e->cr3, e->eptp};
+
 		describe_exit(e, text, sizeof(text));
 		say(d, "%6llu cpu%u t=%llu vpid %u rip %#llx%s %s%s%s\n", (ull)n, e->cpu, (ull)e->time, e->vpid, (ull)e->rip,
-		    symbol_text(d, NULL, e->rip, symbol, sizeof(symbol)), reason_text(e->reason), *text ? ": " : "", text);
+		    symbol_text_in(d, &guest, e->rip, symbol, sizeof(symbol)), reason_text(e->reason), *text ? ": " : "", text);
 	}
 }
 
@@ -313,11 +317,13 @@ written_by(struct debugger *d, u16 encoding)
 {
 	const struct vmcs_field *field = vmcs_field(encoding);
 	const struct vmwrite_record *w = &d->vmwritten[field - vmcs_field_at(0)];
+	const struct space hypervisor = {1, 0, 0};
 	char symbol[100];
 
 	say(d, "  %s = %#llx", field->name, (ull)vmcs_get(&d->cpu->vmx->vmcs, field, encoding));
 	if (w->known && w->region == d->cpu->vmx->current)
-		say(d, ", written by VMWRITE at %#llx%s, instruction %llu", (ull)w->rip, symbol_text(d, NULL, w->rip, symbol, sizeof(symbol)),
+		say(d, ", written by VMWRITE at %#llx%s, instruction %llu", (ull)w->rip,
+		    symbol_text_in(d, &hypervisor, w->rip, symbol, sizeof(symbol)),
 		    (ull)w->icount);
 	else
 		say(d, ", not written since the debugger listens");
