@@ -25,11 +25,12 @@ vmx_timer_start(struct vcpu *cpu)
 {
 	struct vmx *vmx = cpu->vmx;
 	u64 now = raw_tsc(cpu);
+	unsigned shift = vmx->cap.timer_shift;
 	u32 value = vmx->vmcs.preemption_timer_value;
 
 	if (!PIN_ON(vmx, PREEMPTION_TIMER))
 		return;
-	vmx->timer_deadline = ((now >> PREEMPTION_TIMER_SHIFT) + value) << PREEMPTION_TIMER_SHIFT;
+	vmx->timer_deadline = ((now >> shift) + value) << shift;
 	if (value == 0)
 		vmx->work |= WORK_TIMER;
 	else
@@ -40,7 +41,7 @@ u32
 vmx_timer_left(const struct vcpu *cpu)
 {
 	const struct vmx *vmx = cpu->vmx;
-	u64 now = raw_tsc(cpu) >> PREEMPTION_TIMER_SHIFT, deadline = vmx->timer_deadline >> PREEMPTION_TIMER_SHIFT;
+	u64 now = raw_tsc(cpu) >> vmx->cap.timer_shift, deadline = vmx->timer_deadline >> vmx->cap.timer_shift;
 
 	if ((vmx->work & WORK_TIMER) || deadline <= now)
 		return 0;

@@ -114,6 +114,8 @@ missing_instructions(const struct cpu_model *model)
 	return missing;
 }
 
+#define TIMER_HZ_MAX (0xffffffffu / 10) /* Linux does not use a timer that runs for less than ten seconds */
+
 void
 vmx_capability_compute(const struct cpu_model *model, struct vmx_capability *cap)
 {
@@ -126,6 +128,9 @@ vmx_capability_compute(const struct cpu_model *model, struct vmx_capability *cap
 	cap->allowed[VMX_SEC] &= ~missing_instructions(model);
 	while (drop_dependents(cap))
 		;
+	cap->timer_shift = 2;
+	while (cap->timer_shift < 31 && model->hz >> cap->timer_shift > TIMER_HZ_MAX)
+		cap->timer_shift++;
 }
 
 static u64
@@ -207,7 +212,7 @@ vmx_capability_read(const struct vcpu *cpu, u32 address, u64 *value)
 		*value = control_msr(cap->allowed[VMX_ENTRY], ENTRY_DEFAULT1_TRUE, ENTRY_DEFAULT1);
 		return true;
 	case 0x485:
-		*value = cap->allowed[VMX_MISC] | PREEMPTION_TIMER_SHIFT | CR3_TARGETS << 16;
+		*value = cap->allowed[VMX_MISC] | cap->timer_shift | CR3_TARGETS << 16;
 		return true;
 	case 0x486:
 		*value = CR0_FIXED0;

@@ -25,17 +25,17 @@ enum vmx_control_bit {
 #define ENTRY_DEFAULT1 0x000011ffu
 #define ENTRY_DEFAULT1_TRUE 0x000011fbu
 
-/*
- * Processors report 5. There a VM entry and exit cost more than 32 cycles, so that the timer never stands still over a
- * short visit to the guest; here each costs an instruction, and a finer timer keeps that true. Linux wants the timer to
- * run at less than 429 MHz, which 3 keeps for clocks up to 3.4 GHz.
- */
-#define PREEMPTION_TIMER_SHIFT 3
 #define CR3_TARGETS 4
 #define MSR_LIST_MAX 512
 
 struct vmx_capability {
 	u64 allowed[VMX_WORDS]; /* allowed 1-settings, without the default1 bits that have no name */
+	/*
+	 * The preemption timer counts when this bit of the TSC changes. Processors report 5. There a VM entry and exit cost more
+	 * than 32 cycles, so that the timer never stands still over a short visit to the guest; here each costs an instruction,
+	 * and a finer timer keeps that true. Linux wants the timer to run at less than 429 MHz: 2 for clocks up to 1.7 GHz.
+	 */
+	u8 timer_shift;
 };
 
 /* Drops what depends on something that is switched off, so that the result is always consistent. */

@@ -16,7 +16,7 @@ profile_p1_has_the_values_of_the_table(void **state)
 {
 	/*
 	 * User wait and pause (bit 26 of 48Bh) follows CPUID, and the model has no WAITPKG. The preemption timer's shift (485h)
-	 * is not 5: see PREEMPTION_TIMER_SHIFT.
+	 * is not 5: see struct vmx_capability.
 	 */
 	static const struct {
 		u32 address;
@@ -27,7 +27,7 @@ profile_p1_has_the_values_of_the_table(void **state)
 		{0x482, 0xfff9fffe0401e172ull},
 		{0x483, 0x007fffff00036dffull},
 		{0x484, 0x0000f3ff000011ffull},
-		{0x485, 0x00000000600401e3ull},
+		{0x485, 0x00000000600401e2ull},
 		{0x486, 0x80000021},
 		{0x487, 0xffffffff},
 		{0x488, 0x2000},
