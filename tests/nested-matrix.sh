@@ -78,7 +78,8 @@ setting no-vpid 'kvm_intel.vpid=0'
 setting no-apicv 'kvm_intel.enable_apicv=0'
 setting no-unrestricted 'kvm_intel.unrestricted_guest=0'
 setting no-preemption-timer 'kvm_intel.preemption_timer=0'
-setting bare 'kvm_intel.ept=0 kvm_intel.vpid=0 kvm_intel.enable_apicv=0 kvm_intel.preemption_timer=0'
+setting no-nested 'kvm_intel.nested=0'
+setting bare 'kvm_intel.nested=0 kvm_intel.ept=0 kvm_intel.vpid=0 kvm_intel.enable_apicv=0 kvm_intel.preemption_timer=0'
 setting two-processors '' -smp 2
 setting two-and-two 'nb.l2smp=2' -smp 2
 setting three-gigabytes '' -m 3072
