@@ -180,6 +180,12 @@ virtqueue_take(struct virtqueue *q, struct virtqueue_chain *chain)
 }
 
 void
+virtqueue_break(struct virtqueue *q)
+{
+	q->broken = true;
+}
+
+void
 virtqueue_untake(struct virtqueue *q, unsigned chains)
 {
 	/* Where the driver is to tell of more stays behind those that were looked at. */

@@ -46,6 +46,8 @@ bool virtqueue_waiting(struct virtqueue *q);
 bool virtqueue_take(struct virtqueue *q, struct virtqueue_chain *chain);
 /* The chain that begins with descriptor `head`, again. False: impossible, the queue is broken. */
 bool virtqueue_walk(struct virtqueue *q, u16 head, struct virtqueue_chain *chain);
+/* The driver did what it must not do: nothing more is taken before a reset. */
+void virtqueue_break(struct virtqueue *q);
 /* Gives back the last `chains` taken, as if they had not been. */
 void virtqueue_untake(struct virtqueue *q, unsigned chains);
 /* From the readable, to the writable segments. Returns the bytes that were there. */

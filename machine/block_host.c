@@ -1,6 +1,8 @@
 /*
- * Raw image files and host disks. The file is locked, so that no two machines write to it. With `snapshot`, written
- * sectors go to a temporary file without a name, at the same offsets; a bit per sector says where to read.
+ * A drive on the host: its layers, its messages, its counters.
+ *
+ * One message per drive: a guest may try again for ever. What the guest is told about writes and flushes is what happened
+ * to them.
  */
 #include "machine/block_host.h"
 
@@ -9,69 +11,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/stop.h"
+#include "machine/block_layers.h"
+
+#define CD_SECTOR 2048u
 
 struct block_host {
 	struct block block;
+	struct block *lower; /* the layer below */
+	struct block_raw *raw;
+	struct block_nbd *nbd;
+	struct block_overlay *overlay;
 	char *path;
-	int fd;
-	FILE *overlay; /* of a snapshot */
-	u8 *written;   /* a bit per sector: in the overlay */
-	bool reported; /* one message per image; a guest may try again for ever */
+	const char *format;
+	bool guessed;  /* nobody said that it is raw */
+	bool reported;
+	struct block_statistics statistics;
 };
 
 static int
-fail(struct block_host *h, const char *what, int error)
+outcome(struct block_host *h, const char *what, int error)
 {
+	if (!error)
+		return 0;
+	h->statistics.errors++;
 	if (!h->reported)
 		fprintf(stderr, "nestbox: %s: %s: %s (the guest is told)\n", h->path, what, strerror(error));
 	h->reported = true;
 	return error;
-}
-
-/* All of it, or an errno. */
-static int
-read_all(int fd, u8 *buffer, u64 size, u64 offset)
-{
-	while (size) {
-		ssize_t got = pread(fd, buffer, size, (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? errno : EIO; /* shorter than when it was opened */
-		buffer += got;
-		offset += (u64)got;
-		size -= (u64)got;
-	}
-	return 0;
-}
-
-static int
-write_all(int fd, const u8 *buffer, u64 size, u64 offset)
-{
-	while (size) {
-		ssize_t put = pwrite(fd, buffer, size, (off_t)offset);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return put < 0 ? errno : EIO;
-		buffer += put;
-		offset += (u64)put;
-		size -= (u64)put;
-	}
-	return 0;
-}
-
-static bool
-in_overlay(const struct block_host *h, u64 sector)
-{
-	return h->written && h->written[sector / 8] & BIT(sector % 8);
 }
 
 static int
@@ -79,36 +48,31 @@ block_read(void *host, u64 sector, u32 count, u8 *buffer)
 {
 	struct block_host *h = host;
 
-	while (count) {
-		bool overlay = in_overlay(h, sector);
-		u32 run = 1;
-		int error;
+	h->statistics.reads++;
+	h->statistics.bytes_read += (u64)count * BLOCK_SECTOR;
+	return outcome(h, "cannot read", h->lower->read(h->lower->host, sector, count, buffer));
+}
 
-		while (run < count && in_overlay(h, sector + run) == overlay)
-			run++;
-		error = read_all(overlay ? fileno(h->overlay) : h->fd, buffer, (u64)run * BLOCK_SECTOR,
-				 sector * BLOCK_SECTOR);
-		if (error)
-			return fail(h, "cannot read", error);
-		buffer += (u64)run * BLOCK_SECTOR;
-		sector += run;
-		count -= run;
-	}
-	return 0;
+/*
+ * An image whose format was guessed stays what it is: a guest that writes the head of another format into it would have
+ * any file of the host as its disk the next time.
+ */
+static bool
+changes_format(const struct block_host *h, u64 sector, u32 count, const u8 *buffer)
+{
+	return h->guessed && sector == 0 && count && !h->overlay && strcmp(block_format_probe(buffer), "raw") != 0;
 }
 
 static int
 block_write(void *host, u64 sector, u32 count, const u8 *buffer)
 {
 	struct block_host *h = host;
-	int fd = h->overlay ? fileno(h->overlay) : h->fd;
-	int error = write_all(fd, buffer, (u64)count * BLOCK_SECTOR, sector * BLOCK_SECTOR);
 
-	if (error)
-		return fail(h, "cannot write", error);
-	for (u32 i = 0; h->written && i < count; i++)
-		h->written[(sector + i) / 8] |= (u8)BIT((sector + i) % 8);
-	return 0;
+	h->statistics.writes++;
+	h->statistics.bytes_written += (u64)count * BLOCK_SECTOR;
+	if (changes_format(h, sector, count, buffer))
+		return outcome(h, "would become an image of another format; give format=raw to allow it", EPERM);
+	return outcome(h, "cannot write", h->lower->write(h->lower->host, sector, count, buffer));
 }
 
 static int
@@ -116,63 +80,58 @@ block_flush(void *host)
 {
 	struct block_host *h = host;
 
-	if (h->block.read_only || h->overlay)
-		return 0;
-	return fdatasync(h->fd) == 0 ? 0 : fail(h, "cannot flush", errno);
+	h->statistics.flushes++;
+	return outcome(h, "cannot flush", h->block.read_only ? 0 : h->lower->flush(h->lower->host));
+}
+
+/* The format that the image itself claims. */
+static char *
+probe(const char *path, const char **format)
+{
+	u8 head[BLOCK_SECTOR] = {0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), error = 0;
+
+	if (fd < 0)
+		return error_string("%s: %s", path, strerror(errno));
+	/* Shorter ones are raw, and too short, which block_raw.c says. */
+	if (pread(fd, head, sizeof(head), 0) < 0 && errno != EISDIR && errno != ESPIPE)
+		error = errno;
+	close(fd);
+	*format = block_format_probe(head);
+	return error ? error_string("%s: %s", path, strerror(error)) : NULL;
 }
 
 static char *
-check_format(const struct block_host *h)
+open_layers(struct block_host *h, const struct block_host_options *options)
 {
-	static const struct {
-		const char *magic, *name;
-	} formats[] = {{"QFI\xfb", "qcow2"}, {"KDMV", "VMDK"}, {"vhdxfile", "VHDX"}, {"<<< ", "VDI"}};
-	u8 head[BLOCK_SECTOR];
+	bool writes = !options->cdrom && !options->snapshot;
+	char *error = NULL;
 
-	if (read_all(h->fd, head, sizeof(head), 0) != 0)
-		return error_string("%s: cannot be read", h->path);
-	for (unsigned i = 0; i < COUNT(formats); i++)
-		if (!memcmp(head, formats[i].magic, strlen(formats[i].magic)))
-			return error_string("%s: a %s image; only raw images are there yet", h->path, formats[i].name);
+	h->format = options->format;
+	if (block_nbd_is_uri(h->path)) {
+		h->format = "nbd";
+	} else if (!h->format) {
+		error = probe(h->path, &h->format);
+		h->guessed = true;
+	}
+	if (error)
+		return error;
+	if (!strcmp(h->format, "raw")) {
+		error = block_raw_open(h->path, writes, options->cdrom ? CD_SECTOR : BLOCK_SECTOR, &h->raw);
+		h->lower = h->raw ? block_raw_block(h->raw) : NULL;
+	} else {
+		error = block_nbd_open(h->path, h->format, writes, &h->nbd);
+		h->lower = h->nbd ? block_nbd_block(h->nbd) : NULL;
+	}
+	if (!error && options->snapshot && !options->cdrom) {
+		error = block_overlay_open(h->lower, h->path, &h->overlay);
+		h->lower = h->overlay ? block_overlay_block(h->overlay) : h->lower;
+	}
+	if (error)
+		return error;
+	h->block.sectors = h->lower->sectors;
+	h->block.read_only = options->cdrom;
 	return NULL;
-}
-
-static char *
-open_overlay(struct block_host *h)
-{
-	h->overlay = tmpfile();
-	if (!h->overlay)
-		return error_string("%s: no temporary file for snapshot=on: %s", h->path, strerror(errno));
-	h->written = calloc(1, h->block.sectors / 8 + 1);
-	return h->written ? NULL : error_string("out of memory");
-}
-
-static char *
-open_image(struct block_host *h, const struct block_host_options *options)
-{
-	bool writes = !options->read_only && !options->snapshot;
-	u64 unit = options->read_only ? 2048 : BLOCK_SECTOR;
-	struct stat status;
-	off_t size;
-	char *error;
-
-	h->fd = open(h->path, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	if (h->fd < 0)
-		return error_string("%s: %s", h->path, strerror(errno));
-	if (fstat(h->fd, &status) != 0 || !(S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
-		return error_string("%s: neither a file nor a disk", h->path);
-	if (flock(h->fd, (writes ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-		return error_string("%s: another process has it locked", h->path);
-	size = lseek(h->fd, 0, SEEK_END);
-	if (size <= 0)
-		return error_string("%s: empty", h->path);
-	if ((u64)size % unit != 0)
-		return error_string("%s: %lld bytes are no multiple of %llu; is it truncated?", h->path, (long long)size,
-				    (unsigned long long)unit);
-	h->block.sectors = (u64)size / BLOCK_SECTOR;
-	h->block.read_only = options->read_only;
-	error = check_format(h);
-	return !error && options->snapshot ? open_overlay(h) : error;
 }
 
 char *
@@ -185,13 +144,13 @@ block_host_new(const struct block_host_options *options, struct block_host **out
 		stop_host_error("out of memory");
 	h->block = (struct block){.read = block_read, .write = block_write, .flush = block_flush, .host = h};
 	h->path = error_string("%s", options->path);
-	h->fd = -1;
-	error = open_image(h, options);
-	*out = NULL;
-	if (error)
+	error = open_layers(h, options);
+	*out = h;
+	if (error) {
+		h->lower = NULL;
 		block_host_free(h);
-	else
-		*out = h;
+		*out = NULL;
+	}
 	return error;
 }
 
@@ -200,13 +159,11 @@ block_host_free(struct block_host *h)
 {
 	if (!h)
 		return;
-	if (h->fd >= 0) {
-		block_flush(h);
-		close(h->fd);
-	}
-	if (h->overlay)
-		fclose(h->overlay);
-	free(h->written);
+	if (h->lower && !h->block.read_only)
+		outcome(h, "cannot flush", h->lower->flush(h->lower->host));
+	block_overlay_close(h->overlay);
+	block_nbd_close(h->nbd);
+	block_raw_close(h->raw);
 	free(h->path);
 	free(h);
 }
@@ -215,4 +172,28 @@ struct block *
 block_host_block(struct block_host *h)
 {
 	return h ? &h->block : NULL;
+}
+
+struct block_overlay *
+block_host_overlay(struct block_host *h)
+{
+	return h->overlay;
+}
+
+const char *
+block_host_path(const struct block_host *h)
+{
+	return h->path;
+}
+
+const char *
+block_host_format(const struct block_host *h)
+{
+	return h->format;
+}
+
+const struct block_statistics *
+block_host_statistics(const struct block_host *h)
+{
+	return &h->statistics;
 }

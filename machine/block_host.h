@@ -1,15 +1,22 @@
-/* Raw image files and host disks behind bus/block. See block_host.c. */
+/*
+ * Disk images on the host behind bus/block: what format they have, who else uses them, what goes wrong with them.
+ *
+ * A drive is a stack of layers, each a `struct block`: an image (block_raw.c, block_nbd.c), over it what a snapshot wrote
+ * (block_overlay.c), over it block_host.c, which reports and counts.
+ */
 #ifndef NB_MACHINE_BLOCK_HOST_H
 #define NB_MACHINE_BLOCK_HOST_H
 
 #include "bus/block.h"
 
 struct block_host;
+struct block_overlay;
 
 struct block_host_options {
-	const char *path;
-	bool snapshot;  /* writes go to a temporary file that nobody sees */
-	bool read_only; /* a CD */
+	const char *path;   /* a file, a host disk, or an NBD URI */
+	const char *format; /* raw, qcow2...; NULL: by what the image begins with */
+	bool snapshot;      /* writes go to a temporary file that nobody sees */
+	bool cdrom;         /* read only, sectors of 2048 bytes */
 };
 
 /* Returns NULL, or what is wrong (heap). */
@@ -18,5 +25,21 @@ char *block_host_new(const struct block_host_options *options, struct block_host
 void block_host_free(struct block_host *h);
 /* The device's view; NULL for NULL. */
 struct block *block_host_block(struct block_host *h);
+/* Of snapshot=on, else NULL. */
+struct block_overlay *block_host_overlay(struct block_host *h);
+const char *block_host_path(const struct block_host *h);
+/* "raw", "qcow2"..., "nbd" */
+const char *block_host_format(const struct block_host *h);
+
+struct block_statistics {
+	u64 reads, writes, flushes; /* requests */
+	u64 bytes_read, bytes_written;
+	u64 errors; /* that the guest was told of */
+};
+const struct block_statistics *block_host_statistics(const struct block_host *h);
+
+/* Formats that -drive format= takes, as a text; and whether `name` is one. */
+const char *block_formats(void);
+bool block_format_known(const char *name);
 
 #endif

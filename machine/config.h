@@ -14,7 +14,9 @@
 #define CONFIG_SERIALS 4
 #define CONFIG_NETDEVS 8
 #define CONFIG_NICS 8
-#define CONFIG_DRIVES 4
+#define CONFIG_IDE_DRIVES 4
+#define CONFIG_VIRTIO_DRIVES 8
+#define CONFIG_DRIVES (CONFIG_IDE_DRIVES + CONFIG_VIRTIO_DRIVES)
 #define CONFIG_BOOT_ORDER 3
 #define CONFIG_MOVED 32
 
@@ -43,10 +45,15 @@ struct config_nic {
 	int slot;        /* PCI device number of addr=, or -1: the first free one */
 };
 
-/* One place of the IDE controller: primary master, primary slave, secondary master, secondary slave. */
+/* First the places of the IDE controller (primary master, primary slave, secondary master, secondary slave), then virtio. */
 struct config_drive {
-	char *file; /* NULL: empty */
+	char *file;   /* NULL: empty */
+	char *format; /* NULL: by what the image begins with */
+	char *id, *serial;
 	bool snapshot, cdrom;
+	bool loose;  /* if=none: waits for a -device that takes it */
+	bool modern; /* virtio: for modern drivers only */
+	int slot;    /* virtio: PCI device number, or -1: the first free one */
 };
 
 struct config_debug_exit {
@@ -153,6 +160,9 @@ const char *config_nic_name(enum nic_model model);
 
 /* drives.c: the parts of -drive, -cdrom and -boot. Return NULL, or what is wrong (heap). */
 char *config_add_drive(struct config *config, const char *value);
+char *config_add_virtio_blk(struct config *config, const char *value, bool modern);
+/* What is left to say when all options are known. */
+char *config_check_drives(const struct config *config);
 char *config_add_image(struct config *config, const char *path, int place, bool cdrom);
 char *config_set_boot(struct config *config, const char *value);
 void config_free_drives(struct config *config);

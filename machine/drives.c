@@ -1,56 +1,113 @@
-/* -drive, -cdrom, -boot: what is plugged into the four places of the IDE controller, and the order of booting. */
+/* -drive, -cdrom, -device virtio-blk-pci, -boot: what disks there are, where they are plugged in, and the order of booting. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/stop.h"
+#include "machine/block_host.h"
 #include "machine/config.h"
 #include "machine/values.h"
 
-static char *
-plug(struct config *config, struct config_drive *drive, int place)
+/* What -drive says, before it has a place. */
+struct drive_options {
+	struct config_drive drive;
+	int place; /* of the IDE controller; -1: the first free one */
+	bool virtio;
+};
+
+static void
+forget(struct config_drive *drive)
 {
-	/* A CD without a place goes where PCs have it. */
-	if (place < 0 && drive->cdrom && !config->drive[2].file)
-		place = 2;
-	for (unsigned i = 0; place < 0 && i < CONFIG_DRIVES; i++)
+	free(drive->file);
+	free(drive->format);
+	free(drive->id);
+	free(drive->serial);
+	*drive = (struct config_drive){0};
+}
+
+static int
+first_free(const struct config *config, unsigned first, unsigned count)
+{
+	for (unsigned i = first; i < first + count; i++)
 		if (!config->drive[i].file)
-			place = (int)i;
+			return (int)i;
+	return -1;
+}
+
+/* Moves the drive to its place; what `o` still has is the caller's. */
+static char *
+plug(struct config *config, struct drive_options *o)
+{
+	struct config_drive *drive = &o->drive;
+	int place = o->place;
+
+	if (o->virtio || drive->loose)
+		place = first_free(config, CONFIG_IDE_DRIVES, CONFIG_VIRTIO_DRIVES);
+	/* A CD without a place goes where PCs have it. */
+	else if (place < 0 && drive->cdrom && !config->drive[2].file)
+		place = 2;
+	else if (place < 0)
+		place = first_free(config, 0, CONFIG_IDE_DRIVES);
 	if (place < 0)
-		return error_string("-drive: more than %d drives", CONFIG_DRIVES);
+		return error_string("-drive file=%s: more than %d drives", drive->file,
+				    o->virtio || drive->loose ? CONFIG_VIRTIO_DRIVES : CONFIG_IDE_DRIVES);
 	if (config->drive[place].file)
 		return error_string("-drive file=%s: index=%d is taken by %s", drive->file, place,
 				    config->drive[place].file);
+	drive->slot = -1;
 	config->drive[place] = *drive;
-	drive->file = NULL;
+	*drive = (struct config_drive){0};
 	return NULL;
 }
 
-static char *
-apply_key(struct config_drive *drive, int *place, const char *key, const char *text)
+static void
+set_text(char **to, const char *text)
 {
+	free(*to);
+	*to = error_string("%s", text);
+}
+
+static char *
+apply_interface(struct drive_options *o, const char *text)
+{
+	o->virtio = !strcmp(text, "virtio");
+	o->drive.loose = !strcmp(text, "none");
+	return o->virtio || o->drive.loose || !strcmp(text, "ide")
+		       ? NULL
+		       : error_string("-drive: if=%s is not modelled, only ide, virtio and none", text);
+}
+
+static char *
+apply_key(struct drive_options *o, const char *key, const char *text)
+{
+	struct config_drive *drive = &o->drive;
 	u64 number;
 
-	if (!strcmp(key, "file") && text && *text) {
-		free(drive->file);
-		drive->file = error_string("%s", text);
+	if (!text)
+		text = "";
+	if (!strcmp(key, "file") && *text) {
+		set_text(&drive->file, text);
+	} else if (!strcmp(key, "id")) {
+		set_text(&drive->id, text);
+	} else if (!strcmp(key, "serial")) {
+		set_text(&drive->serial, text);
 	} else if (!strcmp(key, "format")) {
-		if (!text || strcmp(text, "raw") != 0)
-			return error_string("-drive: format=%s is not there yet, only raw", text ? text : "");
+		if (!block_format_known(text))
+			return error_string("-drive: format=%s is none of %s", text, block_formats());
+		set_text(&drive->format, text);
 	} else if (!strcmp(key, "snapshot")) {
-		if (!text || !parse_switch(text, &drive->snapshot))
-			return error_string("-drive: snapshot=%s is neither on nor off", text ? text : "");
+		if (!parse_switch(text, &drive->snapshot))
+			return error_string("-drive: snapshot=%s is neither on nor off", text);
 	} else if (!strcmp(key, "if")) {
-		if (!text || strcmp(text, "ide") != 0)
-			return error_string("-drive: if=%s is not there yet, only ide", text ? text : "");
+		return apply_interface(o, text);
 	} else if (!strcmp(key, "media")) {
-		if (!text || (strcmp(text, "disk") != 0 && strcmp(text, "cdrom") != 0))
-			return error_string("-drive: media=%s is neither disk nor cdrom", text ? text : "");
+		if (strcmp(text, "disk") != 0 && strcmp(text, "cdrom") != 0)
+			return error_string("-drive: media=%s is neither disk nor cdrom", text);
 		drive->cdrom = text[0] == 'c';
 	} else if (!strcmp(key, "index")) {
-		if (!text || !parse_number(text, &number) || number >= CONFIG_DRIVES)
-			return error_string("-drive: index=%s is no place from 0 to 3", text ? text : "");
-		*place = (int)number;
-	} else if (strcmp(key, "id") != 0) {
+		if (!parse_number(text, &number) || number >= CONFIG_IDE_DRIVES)
+			return error_string("-drive: index=%s is no place from 0 to 3", text);
+		o->place = (int)number;
+	} else {
 		return error_string("-drive: unknown property '%s'", key);
 	}
 	return NULL;
@@ -59,27 +116,93 @@ apply_key(struct config_drive *drive, int *place, const char *key, const char *t
 char *
 config_add_drive(struct config *config, const char *value)
 {
-	struct config_drive drive = {0};
+	struct drive_options o = {.place = -1};
 	char *element, *key, *text, *error = NULL;
-	int place = -1;
 
 	for (; !error && (element = next_pair(&value, &key, &text)); free(element))
-		error = apply_key(&drive, &place, key, text);
-	if (!error && !drive.file)
+		error = apply_key(&o, key, text);
+	if (!error && !o.drive.file)
 		error = error_string("-drive: has no file=PATH");
+	if (!error && o.virtio && o.place >= 0)
+		error = error_string("-drive file=%s: index= is for if=ide", o.drive.file);
 	if (!error)
-		error = plug(config, &drive, place);
-	free(drive.file);
+		error = plug(config, &o);
+	forget(&o.drive);
 	return error;
+}
+
+static struct config_drive *
+find_loose(struct config *config, const char *id)
+{
+	for (unsigned i = CONFIG_IDE_DRIVES; i < CONFIG_DRIVES; i++) {
+		struct config_drive *drive = &config->drive[i];
+
+		if (drive->file && drive->loose && drive->id && !strcmp(drive->id, id))
+			return drive;
+	}
+	return NULL;
+}
+
+char *
+config_add_virtio_blk(struct config *config, const char *value, bool modern)
+{
+	struct config_drive *drive = NULL;
+	char *element, *key, *text, *serial = NULL, *error = NULL;
+	int slot = -1;
+
+	for (; !error && (element = next_pair(&value, &key, &text)); free(element)) {
+		if (!text)
+			text = "";
+		if (!strcmp(key, "drive")) {
+			drive = find_loose(config, text);
+			if (!drive)
+				error = error_string("-device virtio-blk-pci: there is no -drive if=none,id=%s before it", text);
+		} else if (!strcmp(key, "addr")) {
+			if (!parse_slot(text, &slot))
+				error = error_string("-device virtio-blk-pci: addr=%s is no slot from 02 to 1f", text);
+		} else if (!strcmp(key, "serial")) {
+			set_text(&serial, text);
+		} else if (strcmp(key, "id") != 0 && strcmp(key, "bus") != 0 && strcmp(key, "bootindex") != 0) {
+			error = error_string("-device virtio-blk-pci: unknown property '%s'", key);
+		}
+	}
+	if (!error && !drive)
+		error = error_string("-device virtio-blk-pci: has no drive=ID");
+	if (error) {
+		free(serial);
+		return error;
+	}
+	drive->loose = false;
+	drive->modern = modern;
+	drive->slot = slot;
+	if (serial) {
+		free(drive->serial);
+		drive->serial = serial;
+	}
+	return NULL;
+}
+
+char *
+config_check_drives(const struct config *config)
+{
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++) {
+		const struct config_drive *drive = &config->drive[i];
+
+		if (drive->file && drive->loose)
+			return error_string("-drive file=%s: if=none, and no -device takes it", drive->file);
+		if (drive->file && drive->cdrom && i >= CONFIG_IDE_DRIVES)
+			return error_string("-drive file=%s: media=cdrom needs if=ide", drive->file);
+	}
+	return NULL;
 }
 
 char *
 config_add_image(struct config *config, const char *path, int place, bool cdrom)
 {
-	struct config_drive drive = {.file = error_string("%s", path), .cdrom = cdrom};
-	char *error = plug(config, &drive, place);
+	struct drive_options o = {.drive = {.file = error_string("%s", path), .cdrom = cdrom}, .place = place};
+	char *error = plug(config, &o);
 
-	free(drive.file);
+	forget(&o.drive);
 	return error;
 }
 
@@ -107,5 +230,5 @@ void
 config_free_drives(struct config *config)
 {
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
-		free(config->drive[i].file);
+		forget(&config->drive[i]);
 }

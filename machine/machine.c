@@ -312,7 +312,7 @@ make_host_ends(struct machine *machine, struct pc_sockets *sockets)
 
 	for (unsigned i = 0; i < CONFIG_DRIVES && !error; i++) {
 		const struct config_drive *drive = &config->drive[i];
-		struct block_host_options options = {drive->file, drive->snapshot, drive->cdrom};
+		struct block_host_options options = {drive->file, drive->format, drive->snapshot, drive->cdrom};
 
 		if (drive->file)
 			error = block_host_new(&options, &machine->drive[i]);
@@ -867,7 +867,10 @@ describe(const struct machine *machine)
 	}
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
 		if (config->drive[i].file) {
-			longer = error_string("%s %s%u", text, config->drive[i].cdrom ? "cdrom" : "disk", i);
+			const struct config_drive *drive = &config->drive[i];
+
+			longer = error_string("%s %s%u%s", text, drive->cdrom ? "cdrom" : "disk", i,
+					      i < CONFIG_IDE_DRIVES ? "" : drive->modern ? "(virtio, modern)" : "(virtio)");
 			free(text);
 			text = longer;
 		}

@@ -36,6 +36,8 @@ main(int argc, char **argv)
 
 	/* A reader that goes away is an error of one write, not the end of the machine. */
 	signal(SIGPIPE, SIG_IGN);
+	/* So is a write beyond the size that files may have. */
+	signal(SIGXFSZ, SIG_IGN);
 	config = config_parse(argc, argv, &action, &error);
 	if (!config)
 		return fail(error);

@@ -269,7 +269,6 @@ device_nic(struct parse *p, const char *value, enum nic_model model)
 	struct config_nic *nic = add_nic(p->config);
 	char *element, *key, *text, *error = NULL;
 	const char *name = config_nic_name(model);
-	u64 slot;
 
 	p->default_nic = false;
 	if (!nic)
@@ -286,14 +285,9 @@ device_nic(struct parse *p, const char *value, enum nic_model model)
 		} else if (!strcmp(key, "romfile")) {
 			nic->romfile = copy(p->config, text ? text : "");
 		} else if (!strcmp(key, "addr")) {
-			/* As in QEMU, hexadecimal with or without 0x, the function after a dot. */
-			char *end = NULL;
-
-			slot = text ? strtoul(text, &end, 16) : 0;
-			if (!text || end == text || (*end && strcmp(end, ".0") != 0) || slot < 2 || slot > 31)
+			if (!text || !parse_slot(text, &nic->slot))
 				error = error_string("-device %s: addr=%s is no slot from 02 to 1f", name,
 						     text ? text : "");
-			nic->slot = (int)slot;
 		} else if (strcmp(key, "id") != 0 && strcmp(key, "bus") != 0) {
 			error = error_string("-device %s: unknown property '%s'", name, key);
 		}
@@ -353,6 +347,18 @@ device_testdev(struct parse *p, const char *value)
 	return NULL;
 }
 
+static char *
+device_virtio_blk(struct parse *p, const char *value)
+{
+	return config_add_virtio_blk(p->config, value, false);
+}
+
+static char *
+device_virtio_blk_modern(struct parse *p, const char *value)
+{
+	return config_add_virtio_blk(p->config, value, true);
+}
+
 static const struct {
 	const char *name, *help;
 	char *(*apply)(struct parse *p, const char *value);
@@ -360,6 +366,8 @@ static const struct {
 	{"e1000", "netdev=ID,mac=M,addr=SLOT,romfile=F    Intel 82540EM Gigabit Ethernet", device_e1000},
 	{"virtio-net-pci", "the same    virtio network card, for legacy and modern drivers", device_virtio_net},
 	{"virtio-net-pci-non-transitional", "the same    for modern drivers only", device_virtio_net_modern},
+	{"virtio-blk-pci", "drive=ID,serial=TEXT,addr=SLOT    virtio disk on a -drive if=none,id=ID", device_virtio_blk},
+	{"virtio-blk-pci-non-transitional", "the same    for modern drivers only", device_virtio_blk_modern},
 	{"isa-debug-exit", "iobase=0x501,iosize=2    a write of V ends nestbox with status (V << 1) | 1",
 	 device_debug_exit},
 	{"pc-testdev", "kvm-unit-tests' test device", device_testdev},
@@ -879,7 +887,7 @@ static const struct option option[] = {
 	{"bios", "FILE", BOOT, "firmware, which runs if there is no kernel; default SeaBIOS as installed", apply_bios},
 	{"boot", "ORDER", BOOT, "a diskette, c disk, d CD, n network; menu=on; default cad", apply_boot},
 
-	{"drive", "file=F[,key=value]", DEVICES, "IDE disk: snapshot=on, media=cdrom, index=0..3; raw images", apply_drive},
+	{"drive", "file=F[,key=value]", DEVICES, "disk: if=ide|virtio|none, format=, snapshot=on, media=cdrom, index=0..3...", apply_drive},
 	{"cdrom", "FILE", DEVICES, "a CD in the third place of the IDE controller", apply_cdrom},
 	{"hda", "FILE", DEVICES, "a disk in the first place", apply_hda},
 	{"hdb", "FILE", DEVICES, "a disk in the second place", apply_hdb},
@@ -1121,11 +1129,11 @@ finish(struct parse *p)
 {
 	struct config *config = p->config;
 	unsigned stdio = 0;
+	char *error;
 	bool something = config->bios != NULL;
 
 	if (p->default_nic && !config->nodefaults) {
-		char *error = apply_nic(p, "user");
-
+		error = apply_nic(p, "user");
 		if (error)
 			return error;
 	}
@@ -1194,6 +1202,9 @@ finish(struct parse *p)
 		return error_string("-display sdl: there is no display adapter (-vga std)");
 	if (config->screendump && !config->vga)
 		return error_string("-screendump: there is no display adapter (-vga std)");
+	error = config_check_drives(config);
+	if (error)
+		return error;
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
 		something |= config->drive[i].file != NULL;
 	something |= config->nics && strchr(config->boot_order, 'n');

@@ -9,6 +9,7 @@
 #include "devices/e1000.h"
 #include "devices/ide.h"
 #include "devices/vga.h"
+#include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "machine/firmware.h"
 
@@ -57,9 +58,9 @@ add_drives(struct pc *pc)
 {
 	const struct pc_sockets *sockets = &pc->sockets;
 	const struct irq_line irq[2] = {isa_irq_line(&pc->isa, ISA_FROM_IDE, 14), isa_irq_line(&pc->isa, ISA_FROM_IDE, 15)};
-	bool cdrom[CONFIG_DRIVES], any = sockets->firmware != NULL;
+	bool cdrom[CONFIG_IDE_DRIVES], any = sockets->firmware != NULL;
 
-	for (unsigned i = 0; i < CONFIG_DRIVES; i++) {
+	for (unsigned i = 0; i < CONFIG_IDE_DRIVES; i++) {
 		cdrom[i] = pc->config->drive[i].cdrom;
 		any |= sockets->drive[i] != NULL;
 	}
@@ -67,6 +68,31 @@ add_drives(struct pc *pc)
 		return NULL;
 	pc->ide = ide_new(&pc->pci, sockets->events, irq, sockets->drive, cdrom);
 	return pc->ide ? NULL : error_string("out of memory");
+}
+
+static char *
+add_virtio_drives(struct pc *pc)
+{
+	for (unsigned i = 0; i < CONFIG_VIRTIO_DRIVES; i++) {
+		const struct config_drive *drive = &pc->config->drive[CONFIG_IDE_DRIVES + i];
+		struct block *block = pc->sockets.drive[CONFIG_IDE_DRIVES + i];
+		unsigned slot = drive->slot >= 0 ? (unsigned)drive->slot : FIRST_NIC_SLOT;
+		char serial[] = "nestbox0";
+
+		if (!block)
+			continue;
+		while (drive->slot < 0 && slot < SLOTS && pc->pci.device[PCI_DEVFN(slot, 0)])
+			slot++;
+		if (slot >= SLOTS || pc->pci.device[PCI_DEVFN(slot, 0)])
+			return error_string("virtio-blk-pci %s: PCI slot %u is taken", drive->file, slot);
+		serial[7] = (char)('0' + i);
+		pc->virtio_blk[i] = virtio_blk_new(&pc->pci, PCI_DEVFN(slot, 0), pc->sockets.events, block,
+						   drive->serial ? drive->serial : serial,
+						   drive->modern ? VIRTIO_MODERN : VIRTIO_TRANSITIONAL);
+		if (!pc->virtio_blk[i])
+			return error_string("out of memory");
+	}
+	return NULL;
 }
 
 struct pc *
@@ -160,6 +186,8 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 		*error = add_drives(pc);
 	if (!*error)
 		*error = add_nics(pc);
+	if (!*error)
+		*error = add_virtio_drives(pc);
 	if (*error) {
 		pc_free(pc);
 		return NULL;
@@ -176,6 +204,8 @@ pc_free(struct pc *pc)
 		e1000_free(pc->nic[i]);
 		virtio_net_free(pc->virtio_net[i]);
 	}
+	for (unsigned i = 0; i < CONFIG_VIRTIO_DRIVES; i++)
+		virtio_blk_free(pc->virtio_blk[i]);
 	ide_free(pc->ide);
 	vga_free(pc->vga);
 	free(pc);
@@ -235,4 +265,7 @@ pc_state(struct pc *pc, struct state *s)
 		if (pc->virtio_net[i])
 			virtio_net_state(pc->virtio_net[i], s);
 	}
+	for (unsigned i = 0; i < CONFIG_VIRTIO_DRIVES; i++)
+		if (pc->virtio_blk[i])
+			virtio_blk_state(pc->virtio_blk[i], s);
 }

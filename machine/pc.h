@@ -30,6 +30,7 @@ struct e1000;
 struct firmware;
 struct ide;
 struct vga;
+struct virtio_blk;
 struct virtio_net;
 
 /* What the board is plugged into. Everything must outlive the board. */
@@ -49,7 +50,7 @@ struct pc_sockets {
 	struct chardev *debug;
 	/* One cable per config.nic; NULL: link down. */
 	struct packet_link *link[CONFIG_NICS];
-	/* The four places of the IDE controller; NULL: empty. */
+	/* As config.drive; NULL: empty. */
 	struct block *drive[CONFIG_DRIVES];
 	/* NULL: direct boot. */
 	struct firmware *firmware;
@@ -82,6 +83,7 @@ struct pc {
 	/* One of the two for each card. */
 	struct e1000 *nic[CONFIG_NICS];
 	struct virtio_net *virtio_net[CONFIG_NICS];
+	struct virtio_blk *virtio_blk[CONFIG_VIRTIO_DRIVES];
 	/* address of the FACS after pc_reset() for direct boot: the waking vector of S3 is at 12 and 24 in it */
 	u64 facs;
 	struct packet_link unplugged[CONFIG_NICS]; /* cables of cards without a back end */

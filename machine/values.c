@@ -170,3 +170,15 @@ next_pair(const char **at, char **key, char **value)
 		*(*value)++ = 0;
 	return element;
 }
+
+bool
+parse_slot(const char *text, int *slot)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 16);
+
+	if (end == text || (*end && strcmp(end, ".0") != 0) || value < 2 || value > 31)
+		return false;
+	*slot = (int)value;
+	return true;
+}

@@ -24,4 +24,7 @@ bool parse_mac(const char *text, u8 mac[6]);
 char *next_element(const char **at);
 char *next_pair(const char **at, char **key, char **value);
 
+/* A PCI slot as QEMU has it: hexadecimal with or without 0x, the function after a dot; 2..31. */
+bool parse_slot(const char *text, int *slot);
+
 #endif

@@ -33,8 +33,33 @@ network()
 	fi
 }
 
+# disk NAME WORDS FORMAT OPTIONS: what Linux writes to a disk of that format is on it, and in the image.
+disk()
+{
+	rm -f "$work/image"
+	qemu-img create -q -f "$3" "$work/image" 16M
+	"$nestbox" -m 256 -kernel "$images/vmlinux" -initrd "$images/l1small.cpio" \
+		-append "console=ttyS0 quiet nb.mode=disk $2" -nodefaults -serial "file:$work/log" \
+		-drive "file=$work/image,if=none,id=d" -device "$4,drive=d,serial=disk-1" -no-reboot -timeout 300 </dev/null
+	qemu-img convert -O raw "$work/image" "$work/raw"
+	if grep -q '^L1: vda has 32768 sectors, serial disk-1' "$work/log" && grep -q '^L1: vda ok' "$work/log" &&
+		seq 1 200000 | cmp -s -n "$(seq 1 200000 | wc -c)" -i 0:1048576 - "$work/raw"; then
+		echo "[       OK ] $1"
+	else
+		echo "[  FAILED  ] $1"
+		cat "$work/log"
+		failed=1
+	fi
+}
+
 network virtio_net_modern_with_messages virtio-net-pci-non-transitional ""
 network virtio_net_modern_with_a_pin virtio-net-pci pci=nomsi
 network virtio_net_legacy_with_messages virtio-net-pci virtio_pci.force_legacy=1
 network virtio_net_legacy_with_a_pin virtio-net-pci "virtio_pci.force_legacy=1 pci=nomsi"
+if command -v qemu-img >/dev/null; then
+	disk virtio_blk_modern_raw "" raw virtio-blk-pci-non-transitional
+	disk virtio_blk_legacy_qcow2 "virtio_pci.force_legacy=1 pci=nomsi" qcow2 virtio-blk-pci
+else
+	echo "[  SKIPPED ] virtio_blk: no qemu-img (package qemu-utils)"
+fi
 exit $failed

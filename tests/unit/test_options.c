@@ -154,6 +154,14 @@ drives_find_their_places(void **state)
 	assert_string_equal(c->boot_order, "dc");
 	assert_true(c->boot_menu);
 	config_free(c);
+	c = good("-drive file=a,format=qcow2,if=virtio,serial=s1 -drive file=b,if=none,id=d -device virtio-blk-pci,drive=d,addr=1e");
+	assert_string_equal(c->drive[CONFIG_IDE_DRIVES].file, "a");
+	assert_string_equal(c->drive[CONFIG_IDE_DRIVES].format, "qcow2");
+	assert_string_equal(c->drive[CONFIG_IDE_DRIVES].serial, "s1");
+	assert_int_equal(c->drive[CONFIG_IDE_DRIVES].slot, -1);
+	assert_string_equal(c->drive[CONFIG_IDE_DRIVES + 1].file, "b");
+	assert_int_equal(c->drive[CONFIG_IDE_DRIVES + 1].slot, 0x1e);
+	config_free(c);
 }
 
 static void
@@ -233,8 +241,13 @@ every_mistake_is_answered_by_one_line_that_names_it(void **state)
 		{"-debug", "nothing to boot"},
 		{"-fda x", "-fda is not there yet"},
 		{"-drive snapshot=on", "no file"},
-		{"-drive file=x,format=qcow2", "format=qcow2 is not there yet"},
-		{"-drive file=x,if=virtio", "if=virtio is not there yet"},
+		{"-drive file=x,format=cow9", "format=cow9 is none of raw, qcow2"},
+		{"-drive file=x,if=scsi", "if=scsi is not modelled"},
+		{"-drive file=x,if=virtio,media=cdrom", "media=cdrom needs if=ide"},
+		{"-drive file=x,if=none,id=d", "no -device takes it"},
+		{"-kernel k -device virtio-blk-pci,drive=d", "no -drive if=none,id=d"},
+		{"-kernel k -device virtio-blk-pci", "no drive=ID"},
+		{"-drive file=x,if=none,id=d -device virtio-blk-pci,drive=d,addr=1", "addr=1"},
 		{"-drive file=x,index=4", "index=4"},
 		{"-drive file=x,media=tape", "media=tape"},
 		{"-drive file=x,colour=red", "colour"},
