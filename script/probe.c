@@ -98,13 +98,15 @@ set_number(lua_State *L, const char *name, u64 value)
 static void
 push_happening(lua_State *L, struct probe *p, struct vcpu *cpu)
 {
-	static const char *const always[] = {"icount", "time", "rip", "level", "cpu"};
+	static const char *const always[] = {"icount", "time", "rip", "level", "cpu", "cpl"};
+	static const char *const of_exits[] = {"rax", "rbx", "rcx", "rdx", "vpid", "eptp"};
+	bool exit = !strncmp(p->what, "exit", 4);
 	struct debugger *d = p->subject->machine->debugger;
 	const struct happening *h = debugger_happening(d);
 	const struct machine *machine = p->subject->machine;
 	u64 value;
 
-	lua_createtable(L, 0, 20);
+	lua_createtable(L, 0, 28);
 	for (unsigned i = 0; i < COUNT(always); i++)
 		if (debugger_register(d, cpu, always[i], &value))
 			set_number(L, always[i], value);
@@ -119,7 +121,10 @@ push_happening(lua_State *L, struct probe *p, struct vcpu *cpu)
 	set_number(L, "error", h->error);
 	lua_pushboolean(L, h->write);
 	lua_setfield(L, -2, "write");
-	if (!strncmp(p->what, "exit", 4) && vmx_reason_name((unsigned)(h->reason & 0xffff))) {
+	for (unsigned i = 0; exit && i < COUNT(of_exits); i++)
+		if (debugger_register(d, cpu, of_exits[i], &value))
+			set_number(L, of_exits[i], value);
+	if (exit && vmx_reason_name((unsigned)(h->reason & 0xffff))) {
 		lua_pushstring(L, vmx_reason_name((unsigned)(h->reason & 0xffff)));
 		lua_setfield(L, -2, "reason");
 	}
