@@ -1,4 +1,7 @@
-/* The event queue: a binary heap of pointers, ordered by (time, priority, sequence). */
+/*
+ * The event queue: a binary heap of pointers, ordered by (time, priority, sequence). Stops that wait and those by instruction count are few, and in
+ * a list.
+ */
 #include "base/events.h"
 
 #include <stdlib.h>
@@ -7,14 +10,20 @@
 #include "base/stop.h"
 
 #define SECOND_NS 1000000000ull
+#define ASIDE_MOST 64
+enum { SLOT_STOP = -2, SLOT_ICOUNT = -3 }; /* not in the heap, but aside */
 
 struct events {
 	struct event **heap;
 	unsigned count, room;
+	struct event *aside[ASIDE_MOST];
+	unsigned asides;
+	bool stops_wait;
 	u64 hz;
 	u64 sequence; /* the next one */
 	u64 ran;      /* time of the last events_run() */
 	const struct event *firing;
+	u64 ran_icount;
 	u64 (*now)(void *opaque);
 	void (*sooner)(void *opaque, u64 time);
 	void *opaque;
@@ -103,9 +112,42 @@ insert(struct events *events, struct event *event)
 	sift(events, events->count - 1, event);
 }
 
+static void
+put_aside(struct events *events, struct event *event, int slot)
+{
+	assert(event->priority >= EVENT_STOP && events->asides < ASIDE_MOST);
+	event->slot = slot;
+	events->aside[events->asides++] = event;
+}
+
+/* The first of those aside; NULL if there is none. */
+static struct event *
+first_aside(const struct events *events, int slot)
+{
+	struct event *first = NULL;
+
+	for (unsigned i = 0; i < events->asides; i++)
+		if (events->aside[i]->slot == slot && (!first || before(events->aside[i], first)))
+			first = events->aside[i];
+	return first;
+}
+
+void
+event_arm_icount(struct events *events, struct event *event, u64 icount)
+{
+	event_disarm(events, event);
+	if (event == events->firing && icount <= events->ran_icount)
+		icount = events->ran_icount + 1;
+	event->time = icount;
+	event->sequence = events->sequence++;
+	put_aside(events, event, SLOT_ICOUNT);
+}
+
 void
 event_arm(struct events *events, struct event *event, u64 time)
 {
+	if (event->slot < -1)
+		event_disarm(events, event);
 	/*
 	 * An event that arms itself for a time that has come would fire for ever within one instant: a cycle must pass.
 	 */
@@ -113,6 +155,11 @@ event_arm(struct events *events, struct event *event, u64 time)
 		time = events->ran + 1;
 	event->time = time;
 	event->sequence = events->sequence++;
+	if (events->stops_wait && event->priority >= EVENT_STOP) {
+		event_disarm(events, event);
+		put_aside(events, event, SLOT_STOP);
+		return;
+	}
 	if (event->slot < 0)
 		insert(events, event);
 	else
@@ -127,6 +174,12 @@ event_disarm(struct events *events, struct event *event)
 	unsigned slot = (unsigned)event->slot;
 	struct event *last;
 
+	if (event->slot < -1) {
+		for (unsigned i = 0; i < events->asides; i++)
+			if (events->aside[i] == event)
+				events->aside[i] = events->aside[--events->asides];
+		event->slot = -1;
+	}
 	if (event->slot < 0)
 		return;
 	last = events->heap[--events->count];
@@ -138,7 +191,7 @@ event_disarm(struct events *events, struct event *event)
 bool
 event_armed(const struct event *event)
 {
-	return event->slot >= 0;
+	return event->slot != -1;
 }
 
 u64
@@ -175,9 +228,50 @@ void
 events_run(struct events *events, u64 now)
 {
 	events->ran = now;
-	while (events->count && events->heap[0]->time <= now) {
-		struct event *event = events->heap[0];
+	for (;;) {
+		struct event *event = events->count ? events->heap[0] : NULL, *stop = first_aside(events, SLOT_STOP);
 
+		if (stop && (!event || before(stop, event)))
+			event = stop;
+		if (!event || event->time > now)
+			break;
+		event_disarm(events, event);
+		events->firing = event;
+		event->fire(event->opaque, now);
+		events->firing = NULL;
+	}
+}
+
+void
+events_stops_wait(struct events *events)
+{
+	assert(!events->count && !events->asides);
+	events->stops_wait = true;
+}
+
+u64
+events_next_stop(const struct events *events)
+{
+	const struct event *first = events->asides ? first_aside(events, SLOT_STOP) : NULL;
+
+	return first ? first->time : UINT64_MAX;
+}
+
+u64
+events_next_icount(const struct events *events)
+{
+	const struct event *first = events->asides ? first_aside(events, SLOT_ICOUNT) : NULL;
+
+	return first ? first->time : UINT64_MAX;
+}
+
+void
+events_run_icount(struct events *events, u64 icount, u64 now)
+{
+	struct event *event;
+
+	events->ran_icount = icount;
+	while ((event = first_aside(events, SLOT_ICOUNT)) && event->time <= icount) {
 		event_disarm(events, event);
 		events->firing = event;
 		event->fire(event->opaque, now);

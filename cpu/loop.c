@@ -35,7 +35,6 @@
 /* Set in vcpu.shadow while the instruction after STI or MOV SS executes: what is still there afterwards is over. */
 #define SHADOW_ENDS 0x80
 #define QUANTUM 1000
-#define LONG_SLICE (1u << 24)
 
 u64
 cpu_time(const struct vcpu *cpu)
@@ -368,7 +367,7 @@ after_door(struct vcpu *cpu, int what)
 	}
 }
 
-/* The clock stops where the processor went to sleep; run_until() moves it on when it runs again. */
+/* The clock stops where the processor went to sleep; run_turn() moves it on when it runs again. */
 static void
 idle(struct vcpu *cpu)
 {
@@ -377,23 +376,37 @@ idle(struct vcpu *cpu)
 	cpu->left = 0;
 }
 
-/* Runs one processor until its clock reaches `end`. */
-static void
-run_until(struct vcpu *cpu, u64 end)
+/*
+ * Runs one processor until its clock reaches the slice's end or, `resumed`, the rest of that. True: its turn is over. False: `stop` is set, or
+ * the instruction count is one that an event waits for.
+ */
+static bool
+run_turn(struct vcpu *cpu, bool resumed)
 {
-	u64 now = MAX(cpu->time_end - (u64)cpu->left, cpu->cpus->now), retired = cpu->icount_end - (u64)cpu->left;
-	if (end <= now)
-		return;
-	cpu->left = (s64)(end - now);
-	cpu->time_end = end;
-	cpu->icount_end = retired + (end - now);
-	if (cpu->activity == ACTIVITY_MWAIT && monitor_triggered(cpu))
+	struct cpus *cpus = cpu->cpus;
+	u64 now = MAX(cpu->time_end - (u64)cpu->left, cpus->now), retired = cpu->icount_end - (u64)cpu->left;
+	u64 wanted = events_next_icount(cpus->events);
+	if (cpus->slice_end <= now)
+		return true;
+	u64 room = cpus->slice_end - now;
+	if (wanted != UINT64_MAX) {
+		u64 done = cpus_icount(cpus);
+		room = wanted > done ? MIN(room, wanted - done) : 0;
+		/* One alone takes no turns: its slice ends where it likes. */
+		if (cpus->count == 1)
+			cpus->slice_end = now + room;
+	}
+	cpu->left = (s64)room;
+	cpu->time_end = now + room;
+	cpu->icount_end = retired + room;
+	if (!resumed && cpu->activity == ACTIVITY_MWAIT && monitor_triggered(cpu))
 		cpu->activity = ACTIVITY_ACTIVE;
-	cpu->cpus->running = cpu;
+	cpus->running = cpu;
+	volatile bool asleep = false; /* through the door, too */
 	int what = setjmp(cpu->door);
 	if (what)
 		after_door(cpu, what);
-	while (cpu->left > 0 && !cpu->cpus->stop) {
+	while (cpu->left > 0 && !cpus->stop) {
 		if (unlikely(cpu->exit_request | cpu->pending)) {
 			u64 rip = cpu->rip;
 			boundary(cpu);
@@ -401,11 +414,12 @@ run_until(struct vcpu *cpu, u64 end)
 				pmu_woken(cpu);
 			if (cpu->rip != rip)
 				cpu->link = NULL;
-			if (cpu->left <= 0 || cpu->cpus->stop)
+			if (cpu->left <= 0 || cpus->stop)
 				break;
 		}
 		if (unlikely(cpu->activity != ACTIVITY_ACTIVE)) {
 			idle(cpu);
+			asleep = true;
 			break;
 		}
 		if (unlikely(cpu->step | cpu->shadow))
@@ -413,7 +427,8 @@ run_until(struct vcpu *cpu, u64 end)
 		else
 			run_block(cpu);
 	}
-	cpu->cpus->running = NULL;
+	cpus->running = NULL;
+	return asleep || cpu->time_end - (u64)cpu->left >= cpus->slice_end;
 }
 
 /* Could this processor do anything before the next event? */
@@ -429,30 +444,69 @@ runnable(struct vcpu *cpu)
 	return cpu->pending & (PEND_NMI | PEND_INTR) || (cpu->activity == ACTIVITY_MWAIT && monitor_triggered(cpu));
 }
 
+/* Fixes the end of the next slice. False: events that were due have fired instead. */
+static bool
+begin_slice(struct cpus *cpus)
+{
+	u64 next = events_next(cpus->events), done = cpus_icount(cpus);
+	if (MIN(next, events_next_stop(cpus->events)) <= cpus->now) {
+		events_run(cpus->events, cpus->now);
+		return false;
+	}
+	if (events_next_icount(cpus->events) <= done) {
+		events_run_icount(cpus->events, done, cpus->now);
+		return false;
+	}
+	unsigned active = 0;
+	for (unsigned n = 0; n < cpus->count; n++)
+		active += runnable(cpus->cpu[n]);
+	if (next == UINT64_MAX && !active)
+		stop_host_error("all processors are halted and no event can wake them");
+	/* One alone needs no turns: cpu_request() ends its slice when it wakes another. */
+	u64 limit = cpus->now + (active > 1 ? cpus->quantum : LONG_SLICE);
+	cpus->slice_end = MIN(next, limit);
+	cpus->turn = 0;
+	cpus->in_slice = true;
+	return true;
+}
+
+/*
+ * One processor after the other. Whoever sets `stop` does not change who runs when: the slice goes on where it was left, at the next call.
+ */
+static void
+run_slice(struct cpus *cpus)
+{
+	for (; cpus->turn < cpus->count; cpus->turn++) {
+		struct vcpu *cpu = cpus->cpu[cpus->turn];
+		if (!cpus->in_turn && !runnable(cpu))
+			continue;
+		bool over = run_turn(cpu, cpus->in_turn);
+		while (!over && !cpus->stop) {
+			cpus->in_turn = true;
+			events_run_icount(cpus->events, cpus_icount(cpus), cpu_time(cpu));
+			if (!cpus->stop)
+				over = run_turn(cpu, true);
+		}
+		cpus->in_turn = !over;
+		if (cpus->stop) {
+			cpus->turn += over;
+			return;
+		}
+	}
+	cpus->in_slice = false;
+	cpus->now = cpus->slice_end;
+}
+
 void
 cpus_run(struct cpus *cpus)
 {
 	cpus->stop = false;
-	while (!cpus->stop) {
-		u64 next = events_next(cpus->events);
-		if (next <= cpus->now) {
-			events_run(cpus->events, cpus->now);
-			continue;
-		}
-		unsigned active = 0;
-		for (unsigned n = 0; n < cpus->count; n++)
-			active += runnable(cpus->cpu[n]);
-		if (next == UINT64_MAX && !active)
-			stop_host_error("all processors are halted and no event can wake them");
-		/* One alone needs no turns: cpu_request() ends its slice when it wakes another. */
-		u64 limit = cpus->now + (active > 1 ? cpus->quantum : LONG_SLICE);
-		cpus->slice_end = MIN(next, limit);
-		for (unsigned n = 0; n < cpus->count && !cpus->stop; n++)
-			if (runnable(cpus->cpu[n]))
-				run_until(cpus->cpu[n], cpus->slice_end);
-		if (cpus->stop)
-			break;
-		cpus->now = cpus->slice_end;
+	while (!cpus->stop)
+		if (cpus->in_slice || begin_slice(cpus))
+			run_slice(cpus);
+	if (cpus->count == 1 && cpus->in_slice) {
+		cpus->in_slice = cpus->in_turn = false;
+		cpus->now = MAX(cpus->now, MIN(cpu_time(cpus->cpu[0]), cpus->slice_end));
 	}
 }
 
@@ -462,7 +516,7 @@ static u64
 now(void *opaque)
 {
 	struct cpus *cpus = opaque;
-	return cpus->running ? cpu_time(cpus->running) : cpus->now;
+	return cpus->running ? cpu_time(cpus->running) : cpus->in_turn ? cpu_time(cpus->cpu[cpus->turn]) : cpus->now;
 }
 
 /* An event was armed: the running processor must not go beyond it. */
@@ -483,8 +537,9 @@ sooner(void *opaque, u64 time)
 		cpu->left -= (s64)cut;
 		cpu->time_end -= cut;
 		cpu->icount_end -= cut;
-		cpus->slice_end = cpu->time_end;
 	}
+	/* Also when the processor stops before that, where somebody wants to see it. */
+	cpus->slice_end = MIN(cpus->slice_end, start + (u64)wanted);
 	cpu->exit_request = 1;
 }
 
@@ -547,6 +602,8 @@ cpus_new(unsigned count, const struct cpu_model *model, struct memory *memory, s
 	bus->send = lapic_bus_send;
 	bus->cpus = cpus;
 	events_set_source(events, now, sooner, cpus);
+	if (count > 1)
+		events_stops_wait(events);
 	cpus_reset(cpus);
 	return cpus;
 }

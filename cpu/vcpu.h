@@ -9,6 +9,8 @@ struct cpu_model;
 struct machine_control;
 
 /* What all processors share. */
+#define LONG_SLICE (1u << 24) /* cycles of a slice with nothing to interrupt it */
+
 struct cpus {
 	unsigned count;
 	struct vcpu **cpu;
@@ -20,6 +22,9 @@ struct cpus {
 	u64 quantum; /* cycles per slice when count > 1 */
 	u64 now; /* start of the slice */
 	u64 slice_end;
+	/* Between calls of cpus_run(): the slice is not over, it was the turn of cpu[turn], which has begun (never with one processor). */
+	bool in_slice, in_turn;
+	unsigned turn;
 	struct vcpu *running; /* whose instructions execute now, or NULL */
 	bool complete_forms; /* decode every instruction afresh and execute its complete form: slow, and must change nothing */
 	bool stop; /* leave cpus_run() at the next boundary */

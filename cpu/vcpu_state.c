@@ -130,6 +130,20 @@ cpus_state(struct cpus *cpus, struct state *s)
 {
 	state_section(s, "cpus", 1);
 	STATE(s, cpus->now);
+	/* Where the turns stand. Not in the hash: it follows from how the machine came here. */
+	if (cpus->count > 1 && state_mode(s) != STATE_HASH) {
+		u8 in_slice = cpus->in_slice, in_turn = cpus->in_turn;
+		state_section(s, "turns", 1);
+		STATE(s, in_slice);
+		STATE(s, in_turn);
+		STATE(s, cpus->turn);
+		STATE(s, cpus->slice_end);
+		cpus->in_slice = in_slice & 1;
+		cpus->in_turn = in_turn & 1;
+		if (cpus->turn > cpus->count || (cpus->in_turn && cpus->turn == cpus->count) ||
+		    (cpus->in_slice && cpus->slice_end - cpus->now > LONG_SLICE))
+			state_fail(s, "turns of processors that cannot be");
+	}
 	/* Memory was loaded before. */
 	if (state_mode(s) == STATE_LOAD)
 		block_forget_all(cpus->cpu[0]);

@@ -93,7 +93,6 @@ struct debugger {
 	bool finishing, finish_return;
 	u64 finish_rsp;
 	struct event until;
-	u64 until_icount; /* 0: until a time */
 	enum stop_kind stop;
 	const struct breakpoint *stop_at;
 	u64 stop_address;

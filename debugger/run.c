@@ -84,14 +84,9 @@ static void
 on_until(void *opaque, u64 now)
 {
 	struct debugger *d = opaque;
-	u64 done = cpus_icount(d->cpus);
 
-	if (d->until_icount && done < d->until_icount) {
-		/* A processor executes one instruction per cycle at most. */
-		event_arm(d->cpus->events, &d->until, now + MAX((d->until_icount - done) / d->cpus->count, 1));
-		return;
-	}
-	d_stop(d, d->cpus->running ? d->cpus->running : d->cpu, STOP_UNTIL, "reached time %llu, instruction %llu", (ull)now, (ull)done);
+	d_stop(d, d->cpus->running ? d->cpus->running : d->cpu, STOP_UNTIL, "reached time %llu, instruction %llu", (ull)now,
+	       (ull)cpus_icount(d->cpus));
 }
 
 bool
@@ -279,8 +274,10 @@ command_until(struct debugger *d, const char *arguments)
 		return;
 	}
 	event_init(&d->until, "debugger", EVENT_STOP, on_until, d);
-	d->until_icount = icount ? value : 0;
-	event_arm(d->cpus->events, &d->until, icount ? now + MAX((value - cpus_icount(d->cpus)) / d->cpus->count, 1) : value);
+	if (icount)
+		event_arm_icount(d->cpus->events, &d->until, value);
+	else
+		event_arm(d->cpus->events, &d->until, value);
 	run_and_tell(d);
 }
 

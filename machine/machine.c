@@ -255,28 +255,12 @@ on_poll(void *opaque, u64 now)
 	event_arm(machine->events, &machine->poll, now + interval);
 }
 
-/*
- * Have `target` instructions been executed? If not, arms `event` for the earliest time at which they may have been:
- * each processor executes one per cycle at most.
- */
-static bool
-reached(struct machine *machine, struct event *event, u64 target, u64 now)
-{
-	u64 done = cpus_icount(machine->cpus);
-
-	if (done >= target)
-		return true;
-	event_arm(machine->events, event, now + MAX((target - done) / machine->config->cpus, 1));
-	return false;
-}
-
 static void
 on_limit(void *opaque, u64 now)
 {
 	struct machine *machine = opaque;
 
-	if (!reached(machine, &machine->limit, machine->config->stop_after, now))
-		return;
+	(void)now;
 	if (!machine->ended)
 		fprintf(stderr, "nestbox: stopped after %llu instructions (-stop-after)\n",
 			(unsigned long long)cpus_icount(machine->cpus));
@@ -295,11 +279,10 @@ on_hash(void *opaque, u64 now)
 {
 	struct machine *machine = opaque;
 
-	if (!reached(machine, &machine->hash, machine->hash_next, now))
-		return;
+	(void)now;
 	print_hash(machine);
 	machine->hash_next += machine->config->hash_every;
-	event_arm(machine->events, &machine->hash, now + 1);
+	event_arm_icount(machine->events, &machine->hash, machine->hash_next);
 }
 
 /* ---- Making ---- */
@@ -814,10 +797,10 @@ machine_start(struct machine *machine)
 	if (!event_armed(&machine->poll))
 		event_arm(machine->events, &machine->poll, now);
 	if (machine->config->stop_after)
-		event_arm(machine->events, &machine->limit, now);
+		event_arm_icount(machine->events, &machine->limit, machine->config->stop_after);
 	if (machine->config->hash_every) {
 		machine->hash_next = (machine->start_instructions / machine->config->hash_every + 1) * machine->config->hash_every;
-		event_arm(machine->events, &machine->hash, now);
+		event_arm_icount(machine->events, &machine->hash, machine->hash_next);
 	}
 }
 

@@ -123,13 +123,9 @@ static void
 on_instructions(void *opaque, u64 now)
 {
 	struct subject *s = opaque;
-	u64 done = cpus_icount(s->machine->cpus);
 
-	/* A processor executes one instruction per cycle at most. */
-	if (done < s->instructions_end)
-		event_arm(s->machine->events, &s->instructions, now + MAX((s->instructions_end - done) / s->machine->cpus->count, 1));
-	else
-		subject_stop(s, s->budget_first ? END_BUDGET : END_INSTRUCTIONS, NULL);
+	(void)now;
+	subject_stop(s, s->budget_first ? END_BUDGET : END_INSTRUCTIONS, NULL);
 }
 
 static void
@@ -159,9 +155,7 @@ arm_limits(struct subject *s, u64 instructions, u64 time)
 	event_init(&s->instructions, "scenario", EVENT_STOP, on_instructions, s);
 	event_init(&s->time, "scenario", EVENT_STOP, on_time, s);
 	if (s->instructions_end)
-		event_arm(machine->events, &s->instructions,
-			  events_now(machine->events) +
-				  (s->instructions_end > done ? MAX((s->instructions_end - done) / machine->cpus->count, 1) : 0));
+		event_arm_icount(machine->events, &s->instructions, s->instructions_end);
 	if (time)
 		event_arm(machine->events, &s->time, time);
 }

@@ -263,6 +263,65 @@ the_hash_does_not_depend_on_how_often_others_were_armed(void **state)
 	events_free(p.events);
 }
 
+static void
+stops_that_wait_are_nobodys_next_event(void **state)
+{
+	struct events *events = events_new(1000);
+	struct event stop, device;
+
+	(void)state;
+	fired_count = 0;
+	events_stops_wait(events);
+	event_init(&stop, "stop", EVENT_STOP, note_order, (void *)0);
+	event_init(&device, "device", EVENT_DEVICE, note_order, (void *)1);
+	event_arm(events, &device, 20);
+	event_arm(events, &stop, 10);
+	assert_int_equal(events_next(events), 20);
+	assert_int_equal(events_next_stop(events), 10);
+	event_arm(events, &stop, 30);
+	events_run(events, 25);
+	assert_int_equal(fired_count, 1);
+	assert_int_equal(fired_order[0], 1);
+	event_arm(events, &device, 30);
+	events_run(events, 30);
+	assert_int_equal(fired_count, 3);
+	assert_int_equal(fired_order[2], 0); /* of the same time, after the device */
+	assert_int_equal(events_next_stop(events), UINT64_MAX);
+	assert_false(event_armed(&stop));
+	events_free(events);
+}
+
+static void
+events_by_instruction_count_know_no_time(void **state)
+{
+	struct events *events = events_new(1000);
+	struct event first, second;
+
+	(void)state;
+	fired_count = 0;
+	event_init(&first, "first", EVENT_STOP, note_order, (void *)1);
+	event_init(&second, "second", EVENT_STOP, note_order, (void *)2);
+	event_arm_icount(events, &second, 200);
+	event_arm_icount(events, &first, 100);
+	assert_true(event_armed(&first));
+	assert_int_equal(events_next(events), UINT64_MAX);
+	assert_int_equal(events_next_icount(events), 100);
+	events_run(events, 1000);
+	assert_int_equal(fired_count, 0);
+	events_run_icount(events, 150, 1000);
+	assert_int_equal(fired_count, 1);
+	assert_int_equal(fired_order[0], 1);
+	/* Armed otherwise, or disarmed, it is no longer there. */
+	event_arm(events, &second, 2000);
+	assert_int_equal(events_next_icount(events), UINT64_MAX);
+	assert_int_equal(events_next(events), 2000);
+	event_arm_icount(events, &second, 300);
+	assert_int_equal(events_next(events), UINT64_MAX);
+	event_disarm(events, &second);
+	assert_int_equal(events_next_icount(events), UINT64_MAX);
+	events_free(events);
+}
+
 int
 main(void)
 {
@@ -276,6 +335,8 @@ main(void)
 		cmocka_unit_test(cycles_and_nanoseconds_convert_without_overflow),
 		cmocka_unit_test(loaded_events_fire_in_the_order_they_were_saved_with),
 		cmocka_unit_test(the_hash_does_not_depend_on_how_often_others_were_armed),
+		cmocka_unit_test(stops_that_wait_are_nobodys_next_event),
+		cmocka_unit_test(events_by_instruction_count_know_no_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
