@@ -13,7 +13,8 @@ struct display {
 	void (*size)(void *adapter, unsigned *width, unsigned *height);
 	/*
 	 * Draws lines that changed since the last call, or all of them, to `pixels` (0x00rrggbb, no gaps) of exactly the
-	 * present size. False: nothing has changed, nothing was drawn.
+	 * present size. False: nothing has changed, nothing was drawn. One at a time can follow the changes; for others there
+	 * is `all`, which does not count as a call.
 	 */
 	bool (*draw)(void *adapter, u32 *pixels, bool all);
 	/*

@@ -131,6 +131,8 @@ static const struct command commands[] = {
 	{"info pic", NULL, "", "the two 8259A", NULL, info_pic, 0},
 	{"info pci", NULL, "", "PCI functions with their BARs", NULL, info_pci, 0},
 	{"info e1000", NULL, "", "registers of the network cards", NULL, info_e1000, 0},
+	{"info screen", NULL, "", "the screen as text, in a text mode", NULL, info_screen, 0},
+	{"screenshot", NULL, "FILE", "the screen: NAME.png a picture, NAME.txt its characters", "screenshot screen.png", screenshot, FILES},
 	{"info mtrr", NULL, "", "memory types: MTRRs and PAT", NULL, info_mtrr, 0},
 	{"info memory", NULL, "", "physical address space", NULL, info_memory, 0},
 

@@ -8,6 +8,7 @@
 #include "base/types.h"
 
 struct cpus;
+struct display;
 struct debugger;
 struct e1000;
 struct input;
@@ -23,6 +24,9 @@ struct debugger_host {
 	void (*quit)(void *opaque, int status);
 	void (*reset)(void *opaque);
 	u64 (*hash)(void *opaque);
+	/* The screen as a file; returns NULL, or what is wrong (heap). NULL: there is no screen. */
+	char *(*screenshot)(void *opaque, const char *path);
+	const struct display *display;
 	/* What `info` shows of the board; each may be NULL. */
 	struct pic *pic;
 	struct ioapic *ioapic;

@@ -1,5 +1,8 @@
 /* The board's chips, as their structures hold them. */
 #include "debugger/internal.h"
+#include <stdlib.h>
+
+#include "bus/display.h"
 #include "devices/e1000.h"
 #include "devices/e1000_internal.h"
 #include "devices/ioapic.h"
@@ -87,6 +90,46 @@ info_pci(struct debugger *d, const char *arguments)
 				say(d, "        BAR%u %s %#x\n", bar, value & 1 ? "I/O" : "memory", value & (value & 1 ? ~3u : ~15u));
 		}
 	}
+}
+
+void
+info_screen(struct debugger *d, const char *arguments)
+{
+	const struct display *display = d->host.display;
+	unsigned width = 0, height = 0;
+	char *text;
+
+	(void)arguments;
+	if (!display) {
+		complain(d, "this machine has none");
+		return;
+	}
+	display->size(display->adapter, &width, &height);
+	text = display->text(display->adapter);
+	if (text)
+		say(d, "%s", text);
+	else
+		say(d, "graphics, %u x %u\n", width, height);
+	free(text);
+}
+
+void
+screenshot(struct debugger *d, const char *arguments)
+{
+	char *error;
+
+	if (!d->host.screenshot) {
+		complain(d, "this machine has no screen");
+		return;
+	}
+	if (!*arguments) {
+		complain(d, "screenshot FILE.png (a picture) or FILE.txt (its characters)");
+		return;
+	}
+	error = d->host.screenshot(d->host.opaque, arguments);
+	if (error)
+		complain(d, "%s", error);
+	free(error);
 }
 
 void

@@ -247,6 +247,8 @@ void info_pic(struct debugger *d, const char *arguments);
 void info_ioapic(struct debugger *d, const char *arguments);
 void info_pci(struct debugger *d, const char *arguments);
 void info_e1000(struct debugger *d, const char *arguments);
+void info_screen(struct debugger *d, const char *arguments);
+void screenshot(struct debugger *d, const char *arguments);
 
 /* --- disasm.c --- */
 /* One instruction as text; returns its length, 0 when the bytes are none. *call: does it call or repeat, so that `next` steps over it? */

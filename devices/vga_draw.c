@@ -291,6 +291,7 @@ draw(void *adapter, u32 *pixels, bool all)
 {
 	struct vga *v = adapter;
 	struct mode m;
+	bool everything = all;
 
 	all |= v->all_dirty;
 	if (!all && !v->any_dirty)
@@ -313,8 +314,11 @@ draw(void *adapter, u32 *pixels, bool all)
 		else
 			draw_linear(v, &m, line, at);
 	}
-	memset(v->dirty, 0, sizeof(v->dirty));
-	v->any_dirty = v->all_dirty = false;
+	/* Who asks for everything may be another one than who follows the changes. */
+	if (!everything) {
+		memset(v->dirty, 0, sizeof(v->dirty));
+		v->any_dirty = v->all_dirty = false;
+	}
 	return m.width != 0;
 }
 

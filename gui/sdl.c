@@ -1,60 +1,37 @@
 /*
- * The SDL2 window. A thread of its own has the window and waits for the host; the emulator's thread only exchanges
- * pictures and events with it, and goes on at once when the other side holds the lock.
+ * The SDL2 window, in a thread of its own (gui.h). Keys are taken by their place, so the guest's layout decides.
  *
- * A click grabs the mouse, Ctrl-Alt-G releases it. Keys are taken by their place, so the guest's layout decides.
- * Not there yet: full screen, status line, pasting.
+ * A click grabs the mouse. Ctrl-Alt with G: grab or release; F: full screen; V: type what is on the clipboard; S: the
+ * picture as a file; Q: close. The title tells speed, guest time and activity.
  */
 #include "gui/sdl.h"
 
 #include <SDL.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/stop.h"
 #include "bus/display.h"
-#include "bus/input.h"
+#include "gui/gui.h"
 
-#define EVENTS 256
-#define PICTURE_MS 16
-#define TITLE "nestbox"
-#define TITLE_GRABBED "nestbox - Ctrl-Alt-G releases the mouse"
-
-enum kind { KEY_DOWN, KEY_UP, MOUSE, CLOSED };
-
-struct happening {
-	enum kind kind;
-	unsigned code; /* or buttons */
-	int dx, dy, dz;
-};
+#define TITLE_MS 500
 
 struct sdl_window {
-	const struct display *display;
-	struct sdl_sinks sinks;
-	struct input_source source;
+	struct exchange exchange;
 	SDL_Thread *thread;
-	SDL_mutex *lock;
 	SDL_sem *started;
 	char error[200]; /* of the thread's start */
 
-	/* Under the lock. */
-	u32 *pixels;
-	unsigned width, height;
-	bool fresh, resized, quit;
-	struct happening happening[EVENTS];
-	unsigned first, count;
-
-	/* The emulator's side. */
-	u32 last_picture;
-	unsigned shown_width, shown_height;
-
 	/* The window's side. */
 	SDL_Window *window;
-	bool grabbed;
+	SDL_Renderer *renderer;
+	SDL_Texture *texture;
+	bool grabbed, full_screen;
 	unsigned buttons;
+	u32 title_at; /* host ms */
+	struct gui_status shown;
 };
-
-/* ---- The window's thread ---- */
 
 static const u16 scan_code[SDL_NUM_SCANCODES] = {
 	[SDL_SCANCODE_ESCAPE] = 0x01, [SDL_SCANCODE_1] = 0x02, [SDL_SCANCODE_2] = 0x03, [SDL_SCANCODE_3] = 0x04,
@@ -90,22 +67,56 @@ static const u16 scan_code[SDL_NUM_SCANCODES] = {
 	[SDL_SCANCODE_LGUI] = 0xe05b, [SDL_SCANCODE_RGUI] = 0xe05c, [SDL_SCANCODE_APPLICATION] = 0xe05d,
 };
 
-/* Too many at once: the newest are lost, as with a real keyboard's buffer. */
 static void
-tell(struct sdl_window *w, struct happening h)
+tell_mouse(struct sdl_window *w, int dx, int dy, int dz)
 {
-	SDL_LockMutex(w->lock);
-	if (w->count < EVENTS)
-		w->happening[(w->first + w->count++) % EVENTS] = h;
-	SDL_UnlockMutex(w->lock);
+	exchange_tell(&w->exchange, (struct gui_event){.kind = GUI_MOUSE, .code = w->buttons, .dx = dx, .dy = dy, .dz = dz});
 }
 
 static void
 grab(struct sdl_window *w, bool on)
 {
 	w->grabbed = on;
+	w->title_at = 0;
 	SDL_SetRelativeMouseMode(on ? SDL_TRUE : SDL_FALSE);
-	SDL_SetWindowTitle(w->window, on ? TITLE_GRABBED : TITLE);
+}
+
+static void
+paste(struct sdl_window *w)
+{
+	char *text = SDL_GetClipboardText();
+
+	if (text)
+		exchange_paste(&w->exchange, text);
+	SDL_free(text);
+}
+
+/* Keys of the window itself. The guest saw Ctrl and Alt go down and will see them go up. */
+static bool
+own_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
+{
+	if (!(event->keysym.mod & KMOD_CTRL) || !(event->keysym.mod & KMOD_ALT) || event->repeat)
+		return false;
+	switch (event->keysym.scancode) {
+	case SDL_SCANCODE_G:
+		grab(w, !w->grabbed);
+		return true;
+	case SDL_SCANCODE_F:
+		w->full_screen = !w->full_screen;
+		SDL_SetWindowFullscreen(w->window, w->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+		return true;
+	case SDL_SCANCODE_V:
+		paste(w);
+		return true;
+	case SDL_SCANCODE_S:
+		exchange_tell(&w->exchange, (struct gui_event){.kind = GUI_SCREENSHOT});
+		return true;
+	case SDL_SCANCODE_Q:
+		exchange_tell(&w->exchange, (struct gui_event){.kind = GUI_CLOSED});
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void
@@ -114,13 +125,10 @@ on_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
 	unsigned code = event->keysym.scancode < SDL_NUM_SCANCODES ? scan_code[event->keysym.scancode] : 0;
 	bool down = event->type == SDL_KEYDOWN;
 
-	if (down && event->keysym.scancode == SDL_SCANCODE_G && event->keysym.mod & KMOD_CTRL &&
-	    event->keysym.mod & KMOD_ALT) {
-		grab(w, !w->grabbed);
+	if (down && own_key(w, event))
 		return;
-	}
 	if (code)
-		tell(w, (struct happening){.kind = down ? KEY_DOWN : KEY_UP, .code = code});
+		exchange_tell(&w->exchange, (struct gui_event){.kind = down ? GUI_KEY_DOWN : GUI_KEY_UP, .code = code});
 }
 
 static void
@@ -135,7 +143,7 @@ on_button(struct sdl_window *w, const SDL_MouseButtonEvent *event)
 		return;
 	}
 	w->buttons = event->type == SDL_MOUSEBUTTONDOWN ? w->buttons | bit : w->buttons & ~bit;
-	tell(w, (struct happening){.kind = MOUSE, .code = w->buttons});
+	tell_mouse(w, 0, 0, 0);
 }
 
 static void
@@ -143,7 +151,7 @@ on_event(struct sdl_window *w, const SDL_Event *event, bool *expose)
 {
 	switch (event->type) {
 	case SDL_QUIT:
-		tell(w, (struct happening){.kind = CLOSED});
+		exchange_tell(&w->exchange, (struct gui_event){.kind = GUI_CLOSED});
 		break;
 	case SDL_KEYDOWN:
 	case SDL_KEYUP:
@@ -155,12 +163,11 @@ on_event(struct sdl_window *w, const SDL_Event *event, bool *expose)
 		break;
 	case SDL_MOUSEMOTION:
 		if (w->grabbed)
-			tell(w, (struct happening){
-					.kind = MOUSE, .code = w->buttons, .dx = event->motion.xrel, .dy = event->motion.yrel});
+			tell_mouse(w, event->motion.xrel, event->motion.yrel, 0);
 		break;
 	case SDL_MOUSEWHEEL:
 		if (w->grabbed)
-			tell(w, (struct happening){.kind = MOUSE, .code = w->buttons, .dz = -event->wheel.y});
+			tell_mouse(w, 0, 0, -event->wheel.y);
 		break;
 	case SDL_WINDOWEVENT:
 		*expose = true;
@@ -172,41 +179,62 @@ on_event(struct sdl_window *w, const SDL_Event *event, bool *expose)
 	}
 }
 
-struct canvas {
-	SDL_Renderer *renderer;
-	SDL_Texture *texture;
-};
+/* The status line. */
+static void
+show_title(struct sdl_window *w)
+{
+	u32 now = SDL_GetTicks(), passed = now - w->title_at;
+	struct gui_status status;
+	char title[160];
+
+	if (w->title_at && passed < TITLE_MS)
+		return;
+	pthread_mutex_lock(&w->exchange.lock);
+	status = w->exchange.status;
+	pthread_mutex_unlock(&w->exchange.lock);
+	snprintf(title, sizeof(title), "nestbox  %llu MIPS  %llu.%llu s%s%s%s",
+		 (unsigned long long)(w->title_at && passed ? (status.instructions - w->shown.instructions) / 1000 / passed : 0),
+		 (unsigned long long)(status.guest_ns / 1000000000), (unsigned long long)(status.guest_ns / 100000000 % 10),
+		 status.disk_requests != w->shown.disk_requests ? "  disk" : "",
+		 status.network_frames != w->shown.network_frames ? "  net" : "",
+		 w->grabbed ? "  (Ctrl-Alt-G releases the mouse)" : "");
+	SDL_SetWindowTitle(w->window, title);
+	w->shown = status;
+	w->title_at = now ? now : 1;
+}
 
 static void
-show(struct sdl_window *w, struct canvas *canvas, bool expose)
+show(struct sdl_window *w, bool expose)
 {
+	struct exchange *e = &w->exchange;
 	bool fresh;
 
-	SDL_LockMutex(w->lock);
-	fresh = w->fresh;
-	if (w->resized) {
-		if (canvas->texture)
-			SDL_DestroyTexture(canvas->texture);
-		canvas->texture = SDL_CreateTexture(canvas->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING,
-						    (int)w->width, (int)w->height);
-		SDL_SetWindowSize(w->window, (int)w->width, (int)w->height);
-		SDL_RenderSetLogicalSize(canvas->renderer, (int)w->width, (int)w->height);
-		w->resized = false;
+	pthread_mutex_lock(&e->lock);
+	fresh = e->fresh;
+	if (e->resized) {
+		if (w->texture)
+			SDL_DestroyTexture(w->texture);
+		w->texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING, (int)e->width,
+					       (int)e->height);
+		if (!w->full_screen)
+			SDL_SetWindowSize(w->window, (int)e->width, (int)e->height);
+		SDL_RenderSetLogicalSize(w->renderer, (int)e->width, (int)e->height);
+		e->resized = false;
 	}
-	if (fresh && canvas->texture)
-		SDL_UpdateTexture(canvas->texture, NULL, w->pixels, (int)w->width * 4);
-	w->fresh = false;
-	SDL_UnlockMutex(w->lock);
+	if (fresh && w->texture)
+		SDL_UpdateTexture(w->texture, NULL, e->pixels, (int)e->width * 4);
+	e->fresh = false;
+	pthread_mutex_unlock(&e->lock);
 	if (!fresh && !expose)
 		return;
-	SDL_RenderClear(canvas->renderer);
-	if (canvas->texture)
-		SDL_RenderCopy(canvas->renderer, canvas->texture, NULL, NULL);
-	SDL_RenderPresent(canvas->renderer);
+	SDL_RenderClear(w->renderer);
+	if (w->texture)
+		SDL_RenderCopy(w->renderer, w->texture, NULL, NULL);
+	SDL_RenderPresent(w->renderer);
 }
 
 static bool
-open_window(struct sdl_window *w, struct canvas *canvas)
+open_window(struct sdl_window *w)
 {
 	if (!getenv("SDL_VIDEODRIVER") && !getenv("DISPLAY") && !getenv("WAYLAND_DISPLAY")) {
 		SDL_SetError("neither DISPLAY nor WAYLAND_DISPLAY is set");
@@ -214,6 +242,9 @@ open_window(struct sdl_window *w, struct canvas *canvas)
 	}
 	/* SDL's own handlers would take Ctrl-C from the emulator. */
 	SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+	/* Without Wayland its library would complain for itself. */
+	if (!getenv("SDL_VIDEODRIVER") && !getenv("WAYLAND_DISPLAY"))
+		SDL_SetHint(SDL_HINT_VIDEODRIVER, "x11");
 	if (SDL_Init(SDL_INIT_VIDEO) != 0)
 		return false;
 	/* SDL's last resort, a window that nobody can see, only for those who ask for it. */
@@ -222,129 +253,55 @@ open_window(struct sdl_window *w, struct canvas *canvas)
 		SDL_SetError("there is no display (DISPLAY is %s)", getenv("DISPLAY") ? getenv("DISPLAY") : "not set");
 		return false;
 	}
-	w->window = SDL_CreateWindow(TITLE, SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720, 400,
+	w->window = SDL_CreateWindow("nestbox", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720, 400,
 				     SDL_WINDOW_RESIZABLE);
 	if (w->window)
-		canvas->renderer = SDL_CreateRenderer(w->window, -1, SDL_RENDERER_SOFTWARE);
-	return canvas->renderer != NULL;
+		w->renderer = SDL_CreateRenderer(w->window, -1, SDL_RENDERER_SOFTWARE);
+	return w->renderer != NULL;
 }
 
 static int
 window_thread(void *opaque)
 {
 	struct sdl_window *w = opaque;
-	struct canvas canvas = {0};
-	bool good = open_window(w, &canvas), quit = !good;
+	bool good = open_window(w);
 
 	if (!good)
 		SDL_strlcpy(w->error, SDL_GetError(), sizeof(w->error));
 	SDL_SemPost(w->started);
-	while (!quit) {
+	while (good && !exchange_quits(&w->exchange)) {
 		bool expose = false;
 		SDL_Event event;
 
-		if (SDL_WaitEventTimeout(&event, PICTURE_MS)) {
+		if (SDL_WaitEventTimeout(&event, GUI_PICTURE_MS)) {
 			do {
 				on_event(w, &event, &expose);
 			} while (SDL_PollEvent(&event));
 		}
-		show(w, &canvas, expose);
-		SDL_LockMutex(w->lock);
-		quit = w->quit;
-		SDL_UnlockMutex(w->lock);
+		show(w, expose);
+		show_title(w);
 	}
-	if (canvas.texture)
-		SDL_DestroyTexture(canvas.texture);
-	if (canvas.renderer)
-		SDL_DestroyRenderer(canvas.renderer);
+	if (w->texture)
+		SDL_DestroyTexture(w->texture);
+	if (w->renderer)
+		SDL_DestroyRenderer(w->renderer);
 	if (w->window)
 		SDL_DestroyWindow(w->window);
 	SDL_Quit();
 	return 0;
 }
 
-/* ---- The emulator's thread ---- */
-
-static void
-deliver(struct sdl_window *w, const struct happening *h)
-{
-	const struct sdl_sinks *sinks = &w->sinks;
-
-	switch (h->kind) {
-	case KEY_DOWN:
-	case KEY_UP:
-		sinks->key(sinks->opaque, h->code, h->kind == KEY_DOWN);
-		break;
-	case MOUSE:
-		sinks->mouse(sinks->opaque, h->dx, h->dy, h->dz, h->code);
-		break;
-	case CLOSED:
-		sinks->closed(sinks->opaque);
-		break;
-	}
-}
-
-/* With the lock held. */
-static void
-take_picture(struct sdl_window *w)
-{
-	const struct display *display = w->display;
-	unsigned width, height;
-	bool all;
-
-	display->size(display->adapter, &width, &height);
-	if (!width || !height)
-		return;
-	all = width != w->shown_width || height != w->shown_height;
-	if (all) {
-		w->width = w->shown_width = width;
-		w->height = w->shown_height = height;
-		w->resized = true;
-	}
-	w->fresh |= display->draw(display->adapter, w->pixels, all);
-}
-
-static void
-poll_window(void *opaque, u64 now)
-{
-	struct sdl_window *w = opaque;
-	struct happening happening[EVENTS];
-	unsigned count;
-	u32 ticks = SDL_GetTicks();
-
-	(void)now;
-	/* The window's thread is at work with it: next time. */
-	if (SDL_TryLockMutex(w->lock) != 0)
-		return;
-	count = w->count;
-	for (unsigned i = 0; i < count; i++)
-		happening[i] = w->happening[(w->first + i) % EVENTS];
-	w->first = (w->first + count) % EVENTS;
-	w->count = 0;
-	if (ticks - w->last_picture >= PICTURE_MS) {
-		w->last_picture = ticks;
-		take_picture(w);
-	}
-	SDL_UnlockMutex(w->lock);
-	for (unsigned i = 0; i < count; i++)
-		deliver(w, &happening[i]);
-}
-
 char *
-sdl_window_new(const struct display *display, const struct sdl_sinks *sinks, struct input *input,
+sdl_window_new(const struct display *display, const struct gui_sinks *sinks, struct input *input, u64 hz,
 	       struct sdl_window **out)
 {
 	struct sdl_window *w = calloc(1, sizeof(*w));
 	char *error = NULL;
 
 	*out = NULL;
-	if (w)
-		w->pixels = calloc((size_t)DISPLAY_MAX_WIDTH * DISPLAY_MAX_HEIGHT, 4);
-	if (!w || !w->pixels)
+	if (!w)
 		stop_host_error("out of memory");
-	w->display = display;
-	w->sinks = *sinks;
-	w->lock = SDL_CreateMutex();
+	exchange_init(&w->exchange, "sdl", display, sinks, input, hz);
 	w->started = SDL_CreateSemaphore(0);
 	w->thread = SDL_CreateThread(window_thread, "window", w);
 	if (!w->thread)
@@ -355,8 +312,6 @@ sdl_window_new(const struct display *display, const struct sdl_sinks *sinks, str
 		sdl_window_free(w);
 		return error;
 	}
-	w->source = (struct input_source){.name = "sdl", .poll = poll_window, .opaque = w, .fd = -1};
-	input_add(input, &w->source);
 	*out = w;
 	return NULL;
 }
@@ -366,13 +321,12 @@ sdl_window_free(struct sdl_window *w)
 {
 	if (!w)
 		return;
-	SDL_LockMutex(w->lock);
-	w->quit = true;
-	SDL_UnlockMutex(w->lock);
+	pthread_mutex_lock(&w->exchange.lock);
+	w->exchange.quit = true;
+	pthread_mutex_unlock(&w->exchange.lock);
 	if (w->thread)
 		SDL_WaitThread(w->thread, NULL);
-	SDL_DestroyMutex(w->lock);
 	SDL_DestroySemaphore(w->started);
-	free(w->pixels);
+	exchange_free(&w->exchange);
 	free(w);
 }

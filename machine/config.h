@@ -86,6 +86,7 @@ struct config {
 	bool nographic;
 	bool vga;         /* an adapter is there; default with firmware or a window, not with -nographic */
 	bool sdl;         /* a window */
+	char *vnc;        /* [ADDRESS]:N, or NULL */
 	char *screendump; /* file for the screen at the end, or NULL */
 	struct config_serial serial[CONFIG_SERIALS];
 	struct config_serial debugcon; /* ports 0xe9 and 0x402 */

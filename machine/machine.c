@@ -24,7 +24,6 @@
 #include "debugger/debugger.h"
 #include "devices/i8042.h"
 #include "devices/vga.h"
-#include "gui/sdl.h"
 #include "machine/block_host.h"
 #include "machine/chardev_host.h"
 #include "machine/pc.h"
@@ -374,6 +373,14 @@ hash_for_debugger(void *opaque)
 }
 
 static char *
+screenshot_for_debugger(void *opaque, const char *path)
+{
+	struct machine *machine = opaque;
+
+	return screendump(&machine->pc->vga->display, path);
+}
+
+static char *
 make_debugger(struct machine *machine)
 {
 	const struct config *config = machine->config;
@@ -383,6 +390,8 @@ make_debugger(struct machine *machine)
 		.quit = quit_for_debugger,
 		.reset = reset_for_debugger,
 		.hash = hash_for_debugger,
+		.screenshot = machine->pc->vga ? screenshot_for_debugger : NULL,
+		.display = machine->pc->vga ? &machine->pc->vga->display : NULL,
 		.pic = &machine->pc->pic,
 		.ioapic = &machine->pc->ioapic,
 		.pci = &machine->pc->pci,
@@ -460,19 +469,17 @@ machine_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons)
 	return queue_user_input(machine, USER_MOUSE, &(struct user_input){dx, -MAX(dy, -255), dz, (s32)buttons});
 }
 
-static void
-key_pressed(void *opaque, unsigned code, bool down)
+void
+machine_user_key(struct machine *machine, unsigned code, bool down)
 {
-	struct machine *machine = opaque;
 	const struct user_input u = {.a = (s32)code, .b = down};
 
 	input_push(machine->input, &machine->user, USER_KEY, &u, sizeof(u));
 }
 
-static void
-mouse_moved(void *opaque, int dx, int dy, int dz, unsigned buttons)
+void
+machine_user_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons)
 {
-	struct machine *machine = opaque;
 	const struct user_input u = {dx, dy, dz, (s32)buttons};
 
 	input_push(machine->input, &machine->user, USER_MOUSE, &u, sizeof(u));
@@ -505,22 +512,10 @@ make_door(struct machine *machine)
 	input_add(machine->input, &machine->user);
 }
 
-/* ---- The window ---- */
-
-static void
-window_closed(void *opaque)
+void
+machine_closed(struct machine *machine)
 {
-	end_by_host(opaque, EXIT_GOOD);
-}
-
-static char *
-make_window(struct machine *machine)
-{
-	const struct sdl_sinks sinks = {key_pressed, mouse_moved, window_closed, machine};
-
-	if (!machine->config->sdl)
-		return NULL;
-	return sdl_window_new(&machine->pc->vga->display, &sinks, machine->input, &machine->window);
+	end_by_host(machine, EXIT_GOOD);
 }
 
 static char *
@@ -570,7 +565,7 @@ make(struct machine *machine)
 	if (!error && config->kernel)
 		reset_vector_map(machine);
 	if (!error)
-		error = make_window(machine);
+		error = machine_open_display(machine);
 	if (!error)
 		error = make_debugger(machine);
 	return error;
@@ -681,7 +676,7 @@ machine_free(struct machine *machine)
 	stop_set_hook(NULL, NULL);
 	record_free(machine);
 	debugger_free(machine->debugger);
-	sdl_window_free(machine->window);
+	machine_close_display(machine);
 	if (machine->pc)
 		pc_free(machine->pc);
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)

@@ -25,6 +25,7 @@ struct memory;
 struct net_backend;
 struct pc;
 struct sdl_window;
+struct vnc;
 struct ports;
 struct state;
 
@@ -57,6 +58,7 @@ struct machine {
 	struct net_backend *backend[CONFIG_NETDEVS];
 	struct block_host *drive[CONFIG_DRIVES];
 	struct sdl_window *window;
+	struct vnc *vnc;
 	struct input_source user; /* keyboard and mouse */
 	/* From a scenario, until the next poll. */
 	struct {
@@ -122,6 +124,13 @@ char *machine_load(struct machine *machine, const char *path);
  * boot_state.c: processor 0 as the boot protocol wants it, all processors as firmware leaves them. After cpus_reset().
  */
 void machine_apply_boot_state(struct cpus *cpus, const struct boot_state *boot);
+/* What a person does, from a display: through the door. */
+void machine_user_key(struct machine *machine, unsigned code, bool down);
+void machine_user_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons);
+void machine_closed(struct machine *machine);
+/* window.c. Returns NULL, or what is wrong (heap). */
+char *machine_open_display(struct machine *machine);
+void machine_close_display(struct machine *machine);
 /* stats.c */
 void machine_write_stats(struct machine *machine, FILE *out);
 u64 host_nanoseconds(void);

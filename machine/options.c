@@ -453,7 +453,7 @@ apply_nographic(struct parse *p, const char *value)
 	return NULL;
 }
 
-/* The monitors, parallel ports and VNC servers that nestbox has today: none. */
+/* The monitors and parallel ports that nestbox has today: none. */
 static char *
 only_none(const char *option, const char *value)
 {
@@ -464,9 +464,10 @@ static char *
 apply_display(struct parse *p, const char *value)
 {
 	p->config->sdl = !strcmp(value, "sdl");
-	return p->config->sdl || !strcmp(value, "none")
+	p->config->vnc = !strncmp(value, "vnc=", 4) ? copy(p->config, value + 4) : NULL;
+	return p->config->sdl || p->config->vnc || !strcmp(value, "none")
 		       ? NULL
-		       : error_string("-display: '%s' is not there yet, only sdl and none", value);
+		       : error_string("-display: '%s' is none of sdl, vnc=[ADDRESS]:N, none", value);
 }
 
 static char *
@@ -479,8 +480,8 @@ apply_screendump(struct parse *p, const char *value)
 static char *
 apply_vnc(struct parse *p, const char *value)
 {
-	(void)p;
-	return only_none("-vnc", value);
+	p->config->vnc = strcmp(value, "none") != 0 ? copy(p->config, value) : NULL;
+	return NULL;
 }
 
 static char *
@@ -896,8 +897,8 @@ static const struct option option[] = {
 	{"debugcon", "WHERE", DEVICES, "likewise, what is written to ports 0xe9 and 0x402", apply_debugcon},
 	{"nodefaults", NULL, DEVICES, "neither a serial port nor a network card unless asked for", apply_nodefaults},
 	{"nographic", NULL, DEVICES, "no display adapter, first serial port on stdio; firmware shows itself there", apply_nographic},
-	{"display", "sdl|none", DEVICES, "a window, or none; default none", apply_display},
-	{"vnc", "none", DEVICES, "others are not there yet", apply_vnc},
+	{"display", "sdl|vnc=[A]:N|none", DEVICES, "a window, a VNC server, or none; default none", apply_display},
+	{"vnc", "[ADDRESS]:N", DEVICES, "a VNC server on port 5900 + N", apply_vnc},
 	{"vga", "std|none", DEVICES, "display adapter; default std with firmware or a window, not with -nographic", apply_vga},
 	{"monitor", "none", DEVICES, "likewise", apply_monitor},
 	{"parallel", "none", DEVICES, "likewise", apply_parallel},
@@ -1197,7 +1198,11 @@ finish(struct parse *p)
 	if (config->nographic)
 		config->sdl = false;
 	if (!p->vga_given)
-		config->vga = !config->nodefaults && !config->nographic && (!config->kernel || config->sdl);
+		config->vga = !config->nodefaults && !config->nographic && (!config->kernel || config->sdl || config->vnc);
+	if (config->sdl && config->vnc)
+		return error_string("-vnc: -display sdl is there already, and only one can follow the screen");
+	if (config->vnc && !config->vga)
+		return error_string("-vnc %s: there is no display adapter (-vga std)", config->vnc);
 	if (config->sdl && !config->vga)
 		return error_string("-display sdl: there is no display adapter (-vga std)");
 	if (config->screendump && !config->vga)
