@@ -13,6 +13,7 @@
 #include "cpu/paging.h"
 #include "cpu/tlb.h"
 #include "cpu/vcpu.h"
+#include "vmx/intercept.h"
 
 #define POOL_BYTES (64u << 20)
 #define HASH_BITS 16
@@ -203,7 +204,11 @@ struct source {
 static void
 fetch_target(struct vcpu *cpu, u64 linear, struct tlb_target *t)
 {
+	u64 nothing = 0;
+
 	tlb_translate(cpu, linear, ACCESS_FETCH, t);
+	if (unlikely(t->special)) /* always a VM exit: NR-49 */
+		vmx_apic_access(cpu, linear, t->physical, 1, ACCESS_FETCH, &nothing);
 }
 
 /* Bytes of an instruction that crosses into the next page. Returns how many of `buffer` are valid. */
