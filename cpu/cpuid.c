@@ -270,9 +270,12 @@ cpu_model_parse(const char *spec, struct cpu_model *model)
 	model->amd = strcmp(model->vendor, "AuthenticAMD") == 0;
 	model->linear_bits = model->has[FEATURE_LA57] ? 57 : 48;
 	if (model->has[FEATURE_VMX]) {
-		const char *broken = vmx_capability_check(model);
-		if (broken)
-			return error_string("-cpu: VMX capabilities do not go together: %s", broken);
+		char *broken = vmx_capability_check(model);
+		if (broken) {
+			error = error_string("-cpu: VMX capabilities do not go together: %s", broken);
+			free(broken);
+			return error;
+		}
 	}
 	return NULL;
 }

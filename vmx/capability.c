@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/stop.h"
 #include "cpu/cpuid.h"
 #include "vmx/intercept.h"
 #include "vmx/vmcs.h"
@@ -28,23 +29,62 @@ static const struct control controls[] = {
 #undef CTL
 };
 
-/* One line of dependency: without all of `needs`, the controls in `mask` go. */
-static bool
-needs(struct vmx_capability *cap, enum vmx_word word, u64 mask, enum vmx_word needs_word, u64 needs_mask)
-{
-	u64 before = cap->allowed[word];
-
-	if (!vmx_allowed(cap, needs_word, needs_mask))
-		cap->allowed[word] &= ~mask;
-	return cap->allowed[word] != before;
-}
-#define NEEDS(word, name, other, other_name)                                                                           \
-	changed |= needs(cap, VMX_##word, VMX_MASK(word, name), VMX_##other, VMX_MASK(other, other_name))
-#define NEEDS_EACH_OTHER(word, name, other, other_name)                                                                \
-	NEEDS(word, name, other, other_name);                                                                          \
-	NEEDS(other, other_name, word, name)
-
 /* CAP-24 to CAP-27: what must not be offered without something else. */
+static const struct need {
+	u8 word, bit, needs_word, needs_bit;
+} needs[] = {
+#define NEEDS(word, name, other, other_name)                                                                           \
+	{                                                                                                              \
+		VMX_##word, word##_##name##_BIT, VMX_##other, other##_##other_name##_BIT                               \
+	}
+#define NEED_EACH_OTHER(word, name, other, other_name)                                                                 \
+	NEEDS(word, name, other, other_name), NEEDS(other, other_name, word, name)
+	NEEDS(PROC, NMI_WINDOW_EXITING, PIN, VIRTUAL_NMIS),
+	NEEDS(PIN, VIRTUAL_NMIS, PIN, NMI_EXITING),
+	NEEDS(SEC, UNRESTRICTED_GUEST, SEC, ENABLE_EPT),
+	NEEDS(SEC, UNRESTRICTED_GUEST, MISC, STORE_LMA),
+	NEEDS(SEC, ENABLE_PML, SEC, ENABLE_EPT),
+	NEEDS(SEC, ENABLE_PML, EPTCAP, ACCESSED_DIRTY),
+	NEEDS(SEC, MODE_BASED_EXECUTE, SEC, ENABLE_EPT),
+	NEEDS(SEC, EPT_VIOLATION_VE, SEC, ENABLE_EPT),
+	NEEDS(SEC, VIRTUALIZE_X2APIC_MODE, PROC, TPR_SHADOW),
+	NEEDS(SEC, APIC_REGISTER_VIRTUALIZATION, PROC, TPR_SHADOW),
+	NEEDS(SEC, VIRTUAL_INTERRUPT_DELIVERY, PROC, TPR_SHADOW),
+	NEEDS(SEC, VIRTUAL_INTERRUPT_DELIVERY, PIN, EXTERNAL_INTERRUPT_EXITING),
+	NEEDS(PIN, POSTED_INTERRUPTS, SEC, VIRTUAL_INTERRUPT_DELIVERY),
+	NEEDS(PIN, POSTED_INTERRUPTS, EXIT, ACKNOWLEDGE_INTERRUPT),
+	NEEDS(EXIT, SAVE_PREEMPTION_TIMER, PIN, PREEMPTION_TIMER),
+	NEEDS(VMFUNC, EPTP_SWITCHING, SEC, ENABLE_EPT),
+	NEED_EACH_OTHER(SEC, ENABLE_VMFUNC, VMFUNC, EPTP_SWITCHING),
+	NEED_EACH_OTHER(ENTRY, LOAD_PERF_GLOBAL_CTRL, EXIT, LOAD_PERF_GLOBAL_CTRL),
+	NEED_EACH_OTHER(ENTRY, LOAD_PAT, EXIT, LOAD_PAT),
+	NEEDS(EXIT, SAVE_PAT, EXIT, LOAD_PAT),
+	NEED_EACH_OTHER(ENTRY, LOAD_EFER, EXIT, LOAD_EFER),
+	NEEDS(EXIT, SAVE_EFER, EXIT, LOAD_EFER),
+	NEEDS(SEC, ENABLE_EPT, EPTCAP, WALK_4),
+	NEEDS(EPTCAP, INVEPT, SEC, ENABLE_EPT),
+	NEEDS(EPTCAP, INVEPT_SINGLE, EPTCAP, INVEPT),
+	NEEDS(EPTCAP, INVEPT_ALL, EPTCAP, INVEPT),
+	NEEDS(EPTCAP, INVVPID, SEC, ENABLE_VPID),
+	NEEDS(EPTCAP, INVVPID_ADDRESS, EPTCAP, INVVPID),
+	NEEDS(EPTCAP, INVVPID_SINGLE, EPTCAP, INVVPID),
+	NEEDS(EPTCAP, INVVPID_ALL, EPTCAP, INVVPID),
+	NEEDS(EPTCAP, INVVPID_SINGLE_GLOBALS, EPTCAP, INVVPID),
+	NEEDS(EPTCAP, EXECUTE_ONLY, SEC, ENABLE_EPT),
+	NEEDS(EPTCAP, UC, SEC, ENABLE_EPT),
+	NEEDS(EPTCAP, WB, SEC, ENABLE_EPT),
+	NEEDS(EPTCAP, PAGE_2M, SEC, ENABLE_EPT),
+	NEEDS(EPTCAP, PAGE_1G, SEC, ENABLE_EPT),
+	NEEDS(EPTCAP, ACCESSED_DIRTY, SEC, ENABLE_EPT),
+	NEEDS(EPTCAP, ADVANCED_EXIT_INFO, SEC, ENABLE_EPT),
+};
+
+static bool
+has(const struct vmx_capability *cap, unsigned word, unsigned bit)
+{
+	return cap->allowed[word] >> bit & 1;
+}
+
 static bool
 drop_dependents(struct vmx_capability *cap)
 {
@@ -54,63 +94,41 @@ drop_dependents(struct vmx_capability *cap)
 		cap->allowed[VMX_SEC] = 0;
 		changed = true;
 	}
-	NEEDS(PROC, NMI_WINDOW_EXITING, PIN, VIRTUAL_NMIS);
-	NEEDS(PIN, VIRTUAL_NMIS, PIN, NMI_EXITING);
-	NEEDS(SEC, UNRESTRICTED_GUEST, SEC, ENABLE_EPT);
-	NEEDS(SEC, UNRESTRICTED_GUEST, MISC, STORE_LMA);
-	NEEDS(SEC, ENABLE_PML, SEC, ENABLE_EPT);
-	NEEDS(SEC, ENABLE_PML, EPTCAP, ACCESSED_DIRTY);
-	NEEDS(SEC, MODE_BASED_EXECUTE, SEC, ENABLE_EPT);
-	NEEDS(SEC, EPT_VIOLATION_VE, SEC, ENABLE_EPT);
-	NEEDS(SEC, VIRTUALIZE_X2APIC_MODE, PROC, TPR_SHADOW);
-	NEEDS(SEC, APIC_REGISTER_VIRTUALIZATION, PROC, TPR_SHADOW);
-	NEEDS(SEC, VIRTUAL_INTERRUPT_DELIVERY, PROC, TPR_SHADOW);
-	NEEDS(SEC, VIRTUAL_INTERRUPT_DELIVERY, PIN, EXTERNAL_INTERRUPT_EXITING);
-	NEEDS(PIN, POSTED_INTERRUPTS, SEC, VIRTUAL_INTERRUPT_DELIVERY);
-	NEEDS(PIN, POSTED_INTERRUPTS, EXIT, ACKNOWLEDGE_INTERRUPT);
-	NEEDS(EXIT, SAVE_PREEMPTION_TIMER, PIN, PREEMPTION_TIMER);
-	NEEDS(VMFUNC, EPTP_SWITCHING, SEC, ENABLE_EPT);
-	NEEDS(SEC, ENABLE_VMFUNC, VMFUNC, EPTP_SWITCHING);
-	NEEDS(VMFUNC, EPTP_SWITCHING, SEC, ENABLE_VMFUNC);
-	NEEDS_EACH_OTHER(ENTRY, LOAD_PERF_GLOBAL_CTRL, EXIT, LOAD_PERF_GLOBAL_CTRL);
-	NEEDS_EACH_OTHER(ENTRY, LOAD_PAT, EXIT, LOAD_PAT);
-	NEEDS(EXIT, SAVE_PAT, EXIT, LOAD_PAT);
-	NEEDS_EACH_OTHER(ENTRY, LOAD_EFER, EXIT, LOAD_EFER);
-	NEEDS(EXIT, SAVE_EFER, EXIT, LOAD_EFER);
-	NEEDS(SEC, ENABLE_EPT, EPTCAP, WALK_4);
-	NEEDS(EPTCAP, INVEPT, SEC, ENABLE_EPT);
-	NEEDS(EPTCAP, INVEPT_SINGLE, EPTCAP, INVEPT);
-	NEEDS(EPTCAP, INVEPT_ALL, EPTCAP, INVEPT);
-	NEEDS(EPTCAP, INVVPID, SEC, ENABLE_VPID);
-	NEEDS(EPTCAP, INVVPID_ADDRESS, EPTCAP, INVVPID);
-	NEEDS(EPTCAP, INVVPID_SINGLE, EPTCAP, INVVPID);
-	NEEDS(EPTCAP, INVVPID_ALL, EPTCAP, INVVPID);
-	NEEDS(EPTCAP, INVVPID_SINGLE_GLOBALS, EPTCAP, INVVPID);
-	if (!VMX_ALLOWED(cap, SEC, ENABLE_EPT) && (u32)cap->allowed[VMX_EPTCAP]) {
-		cap->allowed[VMX_EPTCAP] &= ~0xffffffffull;
+	for (unsigned i = 0; i < COUNT(needs); i++) {
+		const struct need *n = &needs[i];
+
+		if (!has(cap, n->word, n->bit) || has(cap, n->needs_word, n->needs_bit))
+			continue;
+		cap->allowed[n->word] &= ~BIT(n->bit);
 		changed = true;
 	}
+	/* What has no row of its own, like the walk length. */
+	if (!VMX_ALLOWED(cap, SEC, ENABLE_EPT))
+		cap->allowed[VMX_EPTCAP] &= ~0xffffffffull;
 	return changed;
 }
 
-/* CAP-33: controls of instructions that the processor may not have. */
+/* CAP-33: controls of instructions that the processor may not have; either feature is enough. */
+static const struct {
+	u8 bit;
+	enum cpu_feature feature, other;
+} instructions[] = {
+	{SEC_ENABLE_RDTSCP_BIT, FEATURE_RDTSCP, FEATURE_RDPID},
+	{SEC_ENABLE_INVPCID_BIT, FEATURE_INVPCID, FEATURE_INVPCID},
+	{SEC_ENABLE_XSAVES_BIT, FEATURE_XSAVES, FEATURE_XSAVES},
+	{SEC_RDRAND_EXITING_BIT, FEATURE_RDRAND, FEATURE_RDRAND},
+	{SEC_RDSEED_EXITING_BIT, FEATURE_RDSEED, FEATURE_RDSEED},
+	{SEC_VIRTUALIZE_X2APIC_MODE_BIT, FEATURE_X2APIC, FEATURE_X2APIC},
+};
+
 static u64
 missing_instructions(const struct cpu_model *model)
 {
 	u64 missing = 0;
 
-	if (!model->has[FEATURE_RDTSCP] && !model->has[FEATURE_RDPID])
-		missing |= VMX_MASK(SEC, ENABLE_RDTSCP);
-	if (!model->has[FEATURE_INVPCID])
-		missing |= VMX_MASK(SEC, ENABLE_INVPCID);
-	if (!model->has[FEATURE_XSAVES])
-		missing |= VMX_MASK(SEC, ENABLE_XSAVES);
-	if (!model->has[FEATURE_RDRAND])
-		missing |= VMX_MASK(SEC, RDRAND_EXITING);
-	if (!model->has[FEATURE_RDSEED])
-		missing |= VMX_MASK(SEC, RDSEED_EXITING);
-	if (!model->has[FEATURE_X2APIC])
-		missing |= VMX_MASK(SEC, VIRTUALIZE_X2APIC_MODE);
+	for (unsigned i = 0; i < COUNT(instructions); i++)
+		if (!model->has[instructions[i].feature] && !model->has[instructions[i].other])
+			missing |= BIT(instructions[i].bit);
 	return missing;
 }
 
@@ -252,15 +270,52 @@ vmx_capability_switch(struct cpu_model *model, const char *name, bool on)
 		if (strcmp(controls[i].option, name) != 0)
 			continue;
 		found = true;
-		if (on)
+		if (on) {
 			model->vmx_disabled[controls[i].word] &= ~BIT(controls[i].bit);
-		else
+			model->vmx_wanted[controls[i].word] |= BIT(controls[i].bit);
+		} else {
 			model->vmx_disabled[controls[i].word] |= BIT(controls[i].bit);
+			model->vmx_wanted[controls[i].word] &= ~BIT(controls[i].bit);
+		}
 	}
 	return found;
 }
 
-const char *
+static const char *
+option(unsigned word, unsigned bit)
+{
+	for (unsigned i = 0; i < COUNT(controls); i++)
+		if (controls[i].word == word && controls[i].bit == bit)
+			return controls[i].option;
+	return "?";
+}
+
+/* Why a capability that was asked for is not there. */
+static char *
+refusal(const struct cpu_model *model, const struct vmx_capability *cap, const struct control *c)
+{
+	if (!c->emulated)
+		return error_string("%s is not modelled", c->option);
+	if (c->word == VMX_SEC && !VMX_ALLOWED(cap, PROC, SECONDARY_CONTROLS))
+		return error_string("%s needs secondary-ctls", c->option);
+	for (unsigned i = 0; i < COUNT(instructions); i++)
+		if (c->word == VMX_SEC && instructions[i].bit == c->bit && !model->has[instructions[i].feature])
+			return error_string("%s needs %s", c->option, cpu_feature_name(instructions[i].feature));
+	/* First what was switched off itself, then what is missing for its own needs. */
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < COUNT(needs); i++) {
+			const struct need *n = &needs[i];
+
+			if (n->word != c->word || n->bit != c->bit || has(cap, n->needs_word, n->needs_bit))
+				continue;
+			if (pass || (model->vmx_disabled[n->needs_word] >> n->needs_bit & 1))
+				return error_string("%s needs %s", c->option, option(n->needs_word, n->needs_bit));
+		}
+	}
+	return error_string("%s needs ept", c->option);
+}
+
+char *
 vmx_capability_check(const struct cpu_model *model)
 {
 	struct vmx_capability cap;
@@ -268,13 +323,17 @@ vmx_capability_check(const struct cpu_model *model)
 	if (!model->has[FEATURE_VMX])
 		return NULL;
 	vmx_capability_compute(model, &cap);
+	for (unsigned i = 0; i < COUNT(controls); i++)
+		if (model->vmx_wanted[controls[i].word] >> controls[i].bit & 1 &&
+		    !has(&cap, controls[i].word, controls[i].bit))
+			return refusal(model, &cap, &controls[i]);
 	if (!VMX_ALLOWED(&cap, EXIT, HOST_ADDRESS_SPACE_SIZE) || !VMX_ALLOWED(&cap, ENTRY, IA32E_MODE_GUEST))
-		return "VMX of a 64-bit processor has exit-host64 and entry-ia32e-mode";
+		return error_string("a 64-bit processor has exit-host64 and entry-ia32e-mode");
 	if (VMX_ALLOWED(&cap, SEC, ENABLE_EPT) &&
 	    !(cap.allowed[VMX_EPTCAP] & (VMX_MASK(EPTCAP, UC) | VMX_MASK(EPTCAP, WB))))
-		return "EPT needs a memory type: ept-wb or ept-uc";
+		return error_string("ept needs a memory type: ept-wb or ept-uc");
 	if (vmcs_highest_index(&cap) < 0x15)
-		return "IA32_VMX_VMCS_ENUM would be below 2Ah";
+		return error_string("IA32_VMX_VMCS_ENUM would be below 2Ah");
 	return NULL;
 }
 

@@ -169,8 +169,11 @@ bool vmx_insn_enabled(const struct vcpu *cpu, enum vmx_insn insn);
 bool vmx_capability_read(const struct vcpu *cpu, u32 address, u64 *value);
 /* "-ept,-vpid" of -cpu: false if the name is no VMX capability. */
 bool vmx_capability_switch(struct cpu_model *model, const char *name, bool on);
-/* NULL, or the broken consistency rule (VMX.md 1.4) in words. */
-const char *vmx_capability_check(const struct cpu_model *model);
+/*
+ * NULL, or the broken consistency rule (VMX.md 1.4) in words, to be freed. What is switched off takes with it what needs it; only what was asked
+ * for by name must be there.
+ */
+char *vmx_capability_check(const struct cpu_model *model);
 void vmx_capability_help(void);
 
 struct vmx *vmx_new(struct vcpu *cpu);
