@@ -90,7 +90,7 @@ static const struct model_row {
 	/* Everything that works, and none of the defects. LA57 only on request: a kernel that sees it walks five levels for nothing. */
 	{"max", 0x606a6, 46, 0x16, "nestbox max",
 	 {F(SSB_NO), F(SBDR_SSDP_NO), F(FBSDP_NO), F(PSDP_NO), F(BHI_NO), F(PBRSB_NO), F(GDS_NO), F(RFDS_NO), F(ITS_NO),
-	  F(BHI_CTRL)},
+	  F(BHI_CTRL), F(PMU), F(PDCM)},
 	 {0}},
 };
 

@@ -3,7 +3,8 @@
  *
  * Source: SDM 3, "Architectural Performance Monitoring"; SDM 4 for the MSRs; SDM 2, "RDPMC".
  * Events: instructions, core cycles, reference cycles and branches retired; besides these architectural ones the walks that
- * TLB misses cause (08h, 49h and 85h with unit mask 01h, as from Skylake on), which depend on the TLB of this emulator.
+ * TLB misses cause (08h, 49h and 85h with unit mask 01h, as from Skylake on), which depend on the TLB of this emulator, and on its being empty
+ * after a snapshot is loaded.
  * A processor that does not sleep retires an instruction per cycle, so instructions and both kinds of cycles are one
  * number; an iteration of a REP counts as an instruction, as everywhere here.
  * Nothing is counted while the program runs: a counter advances when somebody looks, by what the processor has done since, and
@@ -155,19 +156,12 @@ totals(const struct pmu *p, u64 total[SOURCES])
 	total[BRANCHES] = p->branches;
 }
 
-static void
-overflowed(struct pmu *p, unsigned n)
-{
-	p->global_status |= BIT(global_bit(n));
-	if (interrupts(p, n))
-		lapic_counter_overflow(p->cpu);
-}
-
-/* Brings the counters up to now. */
-static void
-catch_up(struct pmu *p)
+/* Brings the counters up to now. Returns a mask of those that overflowed. */
+static unsigned
+advance(struct pmu *p)
 {
 	u64 total[SOURCES], done[SOURCES];
+	unsigned mask = 0;
 
 	totals(p, total);
 	for (unsigned s = 0; s < SOURCES; s++)
@@ -176,10 +170,24 @@ catch_up(struct pmu *p)
 	for (unsigned n = 0; n < COUNTERS; n++) {
 		u64 add = counts_here(p, n) ? increment(p, n, done) : 0;
 
-		if (add > WIDTH_MASK - p->count[n])
-			overflowed(p, n);
+		if (add > WIDTH_MASK - p->count[n]) {
+			p->global_status |= BIT(global_bit(n));
+			mask |= 1u << n;
+		}
 		p->count[n] = (p->count[n] + add) & WIDTH_MASK;
 	}
+	return mask;
+}
+
+/* The same, with the interrupts of overflows. */
+static void
+catch_up(struct pmu *p)
+{
+	unsigned mask = advance(p);
+
+	for (; mask; mask &= mask - 1)
+		if (interrupts(p, (unsigned)__builtin_ctz(mask)))
+			lapic_counter_overflow(p->cpu);
 }
 
 /* Instructions until the first counter that interrupts would overflow, at the earliest; UINT64_MAX if none will. */
@@ -219,9 +227,9 @@ look(void *opaque, u64 now)
 	plan(p);
 }
 
-/* To be called when a control has changed, after catch_up() before the change. */
+/* What follows from the controls. */
 static void
-controls_changed(struct pmu *p)
+derive(struct pmu *p)
 {
 	struct vcpu *cpu = p->cpu;
 	bool steps = false;
@@ -235,12 +243,19 @@ controls_changed(struct pmu *p)
 		}
 	}
 	p->user = cpu->cpl == 3;
-	plan(p);
 	if (steps != cpu->pmu_steps) {
 		cpu->pmu_steps = steps;
 		cpu->exit_request = 1;
 		cpu_mode_changed(cpu);
 	}
+}
+
+/* To be called when a control has changed, after catch_up() before the change. */
+static void
+controls_changed(struct pmu *p)
+{
+	derive(p);
+	plan(p);
 }
 
 void
@@ -441,25 +456,33 @@ pmu_reset(struct vcpu *cpu)
 void
 pmu_state(struct vcpu *cpu, struct state *s)
 {
-	struct pmu *p = cpu->pmu;
+	struct pmu *p = cpu->pmu, now = *p;
 
-	u64 total[SOURCES], due[SOURCES]; /* not yet accounted for: looking changes nothing */
-
-	totals(p, total);
-	for (unsigned i = 0; i < SOURCES; i++)
-		due[i] = total[i] - p->seen[i];
-	state_section(s, "pmu", 1);
-	STATE(s, due);
-	STATE(s, p->count);
-	STATE(s, p->select);
-	STATE(s, p->fixed_control);
-	STATE(s, p->global_control);
-	STATE(s, p->global_status);
+	/* Looking changes nothing. An overflow that interrupts is not among what is brought up to now: an event stood at its time. */
+	if (state_mode(s) != STATE_LOAD)
+		advance(&now);
+	state_section(s, "pmu", 2);
+	STATE(s, now.count);
+	STATE(s, now.select);
+	STATE(s, now.fixed_control);
+	STATE(s, now.global_control);
+	STATE(s, now.global_status);
 	state_event(s, cpu->events, &p->overflow);
 	if (state_mode(s) != STATE_LOAD)
 		return;
-	totals(p, total);
-	for (unsigned i = 0; i < SOURCES; i++)
-		p->seen[i] = total[i] - due[i];
-	controls_changed(p);
+	memcpy(p->count, now.count, sizeof(p->count));
+	memcpy(p->select, now.select, sizeof(p->select));
+	p->fixed_control = now.fixed_control;
+	p->global_control = now.global_control;
+	p->global_status = now.global_status;
+}
+
+void
+pmu_loaded(struct vcpu *cpu)
+{
+	struct pmu *p = cpu->pmu;
+
+	totals(p, p->seen);
+	derive(p);
+	cpu->pmu_waits = next_overflow(p) != UINT64_MAX && cpu->activity != ACTIVITY_ACTIVE;
 }

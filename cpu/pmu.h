@@ -18,6 +18,7 @@ void pmu_free(struct pmu *pmu);
 /* RESET#. INIT changes nothing. */
 void pmu_reset(struct vcpu *cpu);
 void pmu_state(struct vcpu *cpu, struct state *s);
+void pmu_loaded(struct vcpu *cpu); /* after that, once the clock and the instruction count are loaded too */
 
 /* CPUID leaf 0Ah. */
 void pmu_cpuid(u32 regs[4]);

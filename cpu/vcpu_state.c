@@ -120,6 +120,8 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 		cpu->exit_request = 1;
 		cpu->current = NULL;
 		tlb_flush_all(cpu);
+		if (cpu->pmu)
+			pmu_loaded(cpu);
 		/* Last: it looks at VMX state too. */
 		cpu_mode_changed(cpu);
 	}

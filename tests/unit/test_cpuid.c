@@ -271,10 +271,17 @@ a_leaf_beyond_the_last_gives_the_last(void **state)
 }
 
 static void
-no_performance_monitoring_is_announced(void **state)
+performance_monitoring_is_announced_where_it_is(void **state)
 {
 	(void)state;
-	assert_int_equal(query(0xa, 0, EAX) & 0xff, 0);
+	assert_int_equal(query(0xa, 0, EAX) & 0xff, 2);
+	struct processor *without = processor_new("max,-pmu", 1);
+	u32 regs[4];
+	cpuid_query(without->cpu, 0xa, 0, regs);
+	assert_int_equal(regs[0] & 0xff, 0);
+	cpuid_query(without->cpu, 1, 0, regs);
+	assert_int_equal(regs[ECX] >> 15 & 1, 0); /* PDCM */
+	processor_free(without);
 }
 
 static void
@@ -312,7 +319,7 @@ main(void)
 		TEST(bits_of_msrs_show),
 		TEST(the_tsc_frequency_is_the_clock),
 		TEST(a_leaf_beyond_the_last_gives_the_last),
-		TEST(no_performance_monitoring_is_announced),
+		TEST(performance_monitoring_is_announced_where_it_is),
 		TEST(cpuid_faulting_raises_gp_for_programs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
