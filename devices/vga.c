@@ -588,6 +588,7 @@ vga_new(struct pci_bus *bus, unsigned devfn, struct events *events, const u8 *ro
 	pci_device_init(d, "vga", v, 0x1234, 0x1111, 0x02, 0x030000);
 	pci_bar(d, 0, PCI_BAR_MEMORY, VGA_MEMORY, &linear_ops, v, "framebuffer");
 	d->config[PCI_BAR0] |= 8; /* prefetchable */
+	vga_mmio_init(v);
 	if (rom)
 		pci_rom(d, rom_size, rom, "vga-rom");
 	d->reset = reset;

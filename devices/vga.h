@@ -8,6 +8,7 @@
 
 #define VGA_MEMORY 0x1000000u
 #define VGA_VBE_REGISTERS 11
+#define VGA_EDID 128u
 
 struct events;
 
@@ -28,6 +29,7 @@ struct vga {
 	u32 latches; /* a byte per plane */
 	u16 vbe_index, vbe[VGA_VBE_REGISTERS];
 
+	u8 edid[VGA_EDID]; /* of the monitor; not state */
 	u8 *memory; /* byte n of plane p is at 4n + p; linear modes use it as it is */
 	/* For draw(), not state: pages of memory written since, and whether registers were. */
 	u8 dirty[VGA_MEMORY / 4096];
@@ -39,6 +41,8 @@ struct vga *vga_new(struct pci_bus *bus, unsigned devfn, struct events *events, 
 void vga_free(struct vga *v);
 void vga_state(struct vga *v, struct state *s);
 
+/* vga_mmio.c: BAR 2 and the EDID. */
+void vga_mmio_init(struct vga *v);
 /* vga_draw.c: fills in v->display. */
 void vga_draw_init(struct vga *v);
 

@@ -561,6 +561,8 @@ make(struct machine *machine)
 	make_door(machine);
 	error = make_host_ends(machine, &sockets);
 	if (!error)
+		error = machine_check_bootable(machine);
+	if (!error)
 		machine->pc = pc_new(config, &sockets, &error);
 	if (!error && config->kernel)
 		reset_vector_map(machine);

@@ -131,6 +131,8 @@ void machine_closed(struct machine *machine);
 /* window.c. Returns NULL, or what is wrong (heap). */
 char *machine_open_display(struct machine *machine);
 void machine_close_display(struct machine *machine);
+/* bootable.c. NULL, or what is missing (heap). */
+char *machine_check_bootable(const struct machine *machine);
 /* stats.c */
 void machine_write_stats(struct machine *machine, FILE *out);
 u64 host_nanoseconds(void);

@@ -464,8 +464,9 @@ static char *
 apply_display(struct parse *p, const char *value)
 {
 	p->config->sdl = !strcmp(value, "sdl");
-	p->config->vnc = !strncmp(value, "vnc=", 4) ? copy(p->config, value + 4) : NULL;
-	return p->config->sdl || p->config->vnc || !strcmp(value, "none")
+	if (!strncmp(value, "vnc=", 4))
+		p->config->vnc = copy(p->config, value + 4);
+	return p->config->sdl || !strncmp(value, "vnc=", 4) || !strcmp(value, "none")
 		       ? NULL
 		       : error_string("-display: '%s' is none of sdl, vnc=[ADDRESS]:N, none", value);
 }

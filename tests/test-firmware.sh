@@ -58,6 +58,27 @@ cp "$work/original" "$work/disk"
 boot 0 -hda "$work/disk" -hash 0
 check equal_runs_have_equal_hashes sh -c '[ -s "$1/first" ] && grep hash "$1/err" | cmp -s - "$1/first"' x "$work"
 check a_missing_image_is_refused boot 1 -hda "$work/nothing"
+one_line()
+{
+	boot 1 -cdrom "$work/iso" "$@" && [ "$(wc -l <"$work/err")" = 1 ] && grep -q "$text" "$work/err"
+}
+head -c 40960 /dev/zero >"$work/iso"
+text='a CD without a boot record'
+check a_cd_without_a_boot_record_is_refused one_line
+text='a disk without a boot sector'
+head -c 65536 /dev/zero >"$work/zeros"
+check a_disk_without_a_boot_sector_is_refused one_line -boot c -hda "$work/zeros"
+check either_is_fine_beside_one_that_boots boot 0 -cdrom "$work/iso" -hda "$work/disk"
+head -c 3000 "$work/iso" >"$work/short.iso"
+check a_truncated_cd_is_refused boot 1 -cdrom "$work/short.iso"
+(
+	flock 9
+	text='another process has it locked'
+	check a_locked_image_is_refused one_line -hda "$work/disk"
+	exit $failed
+) 9<"$work/disk"
+failed=$?
+check a_format_that_is_not_known_is_refused boot 1 -drive "file=$work/disk,format=cow9"
 check a_missing_firmware_is_refused boot 1 -bios "$work/nothing"
 head -c 1000 "$work/original" >"$work/short"
 check a_truncated_image_is_refused boot 1 -hda "$work/short"

@@ -268,11 +268,66 @@ random_software_does_no_harm(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+#define REGISTERS 0xe2000000u
+
+static u32
+mmio(struct bench *b, u32 offset, unsigned size)
+{
+	return (u32)memory_read(b->f->memory, REGISTERS + offset, size);
+}
+
+static void
+registers_are_in_memory_too(void **state)
+{
+	struct bench *b = *state;
+
+	pci_config_write(&b->bus, VGA, PCI_BAR0 + 8, 4, REGISTERS);
+	ports_write(b->f->ports, 0x1ce, 2, 7);
+	memory_write(b->f->memory, REGISTERS + 0x500 + 2 * VBE_XRES, 2, 2560);
+	memory_write(b->f->memory, REGISTERS + 0x500 + 2 * VBE_YRES, 2, 1600);
+	memory_write(b->f->memory, REGISTERS + 0x500 + 2 * VBE_BPP, 2, 32);
+	memory_write(b->f->memory, REGISTERS + 0x500 + 2 * VBE_ENABLE, 2, 0x41);
+	assert_int_equal(mmio(b, 0x500 + 2 * VBE_XRES, 2), 2560);
+	assert_int_equal(mmio(b, 0x500 + 2 * VBE_ENABLE, 2), 0x41);
+	assert_int_equal(ports_read(b->f->ports, 0x1ce, 2), 7);
+	memory_write(b->f->memory, REGISTERS + 0x400 + 2, 1, 0x67); /* port 0x3c2 */
+	assert_int_equal(in(b->f, 0x3cc), 0x67);
+	assert_int_equal(mmio(b, 0x40c, 1), 0x67);
+	/* Nothing there. */
+	assert_int_equal(mmio(b, 0x600, 4), 0);
+	memory_write(b->f->memory, REGISTERS + 0x516, 2, 1);
+}
+
+static void
+the_monitor_has_an_edid(void **state)
+{
+	static const u8 header[8] = {0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0};
+	struct bench *b = *state;
+	u8 edid[128], sum = 0;
+
+	pci_config_write(&b->bus, VGA, PCI_BAR0 + 8, 4, REGISTERS);
+	for (unsigned i = 0; i < 128; i += 4)
+		pci_set32(edid, i, mmio(b, i, 4));
+	for (unsigned i = 0; i < 128; i++)
+		sum = (u8)(sum + edid[i]);
+	assert_int_equal(sum, 0);
+	assert_memory_equal(edid, header, 8);
+	/* The preferred mode, as VESA's DMT has it: 1024 x 768, 65 MHz, 1344 x 806 in all. */
+	assert_int_equal(pci_get16(edid, 54), 6500);
+	assert_int_equal(edid[56] | (edid[58] & 0xf0) << 4, 1024);
+	assert_int_equal(edid[57] | (edid[58] & 15) << 8, 320);
+	assert_int_equal(edid[59] | (edid[61] & 0xf0) << 4, 768);
+	assert_int_equal(edid[60], 38);
+	assert_int_equal(mmio(b, 128, 4), 0);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(text_is_read_as_text_and_drawn_by_the_font),
+		TEST(registers_are_in_memory_too),
+		TEST(the_monitor_has_an_edid),
 		TEST(no_picture_before_a_mode_is_set),
 		TEST(planes_are_written_by_all_modes),
 		TEST(a_linear_mode_shows_what_changed),
