@@ -9,6 +9,10 @@ struct machine_control {
 	void (*reset)(void *opaque, const char *who);
 	/* Processor INIT only (port 0x92 bit 0, i8042 pulse, 0xcf9 soft). */
 	void (*init)(void *opaque, const char *who);
+	/* The A20 gate (port 0x92, i8042): closed, processors drive bit 20 of every physical address low. */
+	void (*a20)(void *opaque, bool open);
+	/* IGNNE# of the processors: with CR0.NE clear, waiting x87 instructions go on over a pending exception. */
+	void (*ignne)(void *opaque, bool active);
 	/* ACPI S5 and the like: exit status 0. */
 	void (*power_off)(void *opaque, const char *who);
 	/* ACPI S3: processors stop until `wake`. */

@@ -366,13 +366,13 @@ sys_probe_write(struct vcpu *cpu, u64 linear, unsigned size)
 u64
 phys_read(struct vcpu *cpu, u64 physical, unsigned size)
 {
-	return memory_read(cpu->memory, physical, size);
+	return memory_read(cpu->memory, physical & cpu->physical_mask, size);
 }
 
 void
 phys_write(struct vcpu *cpu, u64 physical, unsigned size, u64 value)
 {
-	memory_write(cpu->memory, physical, size, value);
+	memory_write(cpu->memory, physical & cpu->physical_mask, size, value);
 }
 
 bool

@@ -146,10 +146,20 @@ cpu_data_breakpoints(struct vcpu *cpu, u64 linear, unsigned size, bool write)
 	}
 }
 
+void
+cpu_io_breakpoints(struct vcpu *cpu, u16 port, unsigned size)
+{
+	u64 hits = cpu->cr4 & CR4_DE ? breakpoint_hits(cpu, port, size, 0x4) : 0;
+	if (hits) {
+		cpu->pending_db |= hits;
+		cpu_request(cpu, PEND_DB);
+	}
+}
+
 static void
 check_instruction_breakpoints(struct vcpu *cpu)
 {
-	if (cpu->rflags & FLAG_RF)
+	if (cpu->rflags & FLAG_RF || cpu_between_iterations(cpu))
 		return;
 	u64 linear = cpu->long64 ? cpu->rip : (u32)(cpu->seg[CS].base + cpu->rip);
 	u64 hits = breakpoint_hits(cpu, linear, 1, 1);
@@ -658,6 +668,8 @@ reset_registers(struct vcpu *cpu, bool init)
 		cpu->smbase = 0x30000;
 		memset(cpu->vec, 0, sizeof cpu->vec);
 		cpu->x87 = (struct x87){.control = 0x40, .empty = 0};
+		cpu->ferr = false;
+		cpu->rep_icount = ~0ull;
 	}
 }
 
@@ -673,6 +685,7 @@ reset_one(struct vcpu *cpu, bool init)
 		vmx_reset(cpu);
 	cpu->nonroot = false;
 	cpu->activity = cpu->msr.apic_base & BIT(8) ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI;
+	tlb_address_mask_changed(cpu);
 	tlb_flush_all(cpu);
 	cpu_mode_changed(cpu);
 }
@@ -690,6 +703,14 @@ void
 cpus_init(struct cpus *cpus, unsigned index)
 {
 	reset_one(cpus->cpu[index], true);
+}
+
+void
+cpus_set_a20(struct cpus *cpus, bool open)
+{
+	cpus->a20_masked = !open;
+	for (unsigned n = 0; n < cpus->count; n++)
+		tlb_address_mask_changed(cpus->cpu[n]);
 }
 
 void

@@ -5,8 +5,10 @@
  */
 #include "bus/ports.h"
 #include "cpu/access.h"
+#include "cpu/block.h"
 #include "cpu/fault.h"
 #include "cpu/hooks.h"
+#include "cpu/string.h"
 #include "vmx/intercept.h"
 
 #define TSS_IO_MAP_BASE 102
@@ -33,6 +35,8 @@ static u32
 port_read(struct vcpu *cpu, u16 port, unsigned size)
 {
 	u32 value = ports_read(cpu->ports, port, size);
+	if (unlikely(cpu->dr[7] & 0xff))
+		cpu_io_breakpoints(cpu, port, size);
 	if (unlikely(cpu->hooks))
 		cpu->hooks->port(cpu->hooks->opaque, cpu, port, size, false, value);
 	return value;
@@ -44,6 +48,8 @@ port_write(struct vcpu *cpu, u16 port, unsigned size, u32 value)
 	if (unlikely(cpu->hooks))
 		cpu->hooks->port(cpu->hooks->opaque, cpu, port, size, true, value);
 	ports_write(cpu->ports, port, size, value);
+	if (unlikely(cpu->dr[7] & 0xff))
+		cpu_io_breakpoints(cpu, port, size);
 }
 
 static void
@@ -175,8 +181,10 @@ string_end(struct vcpu *cpu, const struct insn *insn, unsigned size, unsigned in
 		return;
 	u64 left = reg_get(cpu, RCX * 8, asize) - 1;
 	reg_set(cpu, RCX * 8, asize, left);
-	if (left)
+	if (left) {
 		cpu->next_rip = cpu->rip;
+		string_goes_on(cpu, insn);
+	}
 }
 
 static void

@@ -39,8 +39,18 @@ string_charge(struct vcpu *cpu, const struct insn *in, u64 done, bool more)
 {
 	if (done > 1)
 		cpu->left -= (s64)done - 1;
-	if (more)
+	if (more) {
 		cpu->next_rip = insn_rip(cpu, in);
+		string_goes_on(cpu, in);
+	}
+}
+
+/* An END instruction: after it the run loop has RIP and the count of instructions as they are here. */
+void
+string_goes_on(struct vcpu *cpu, const struct insn *in)
+{
+	cpu->rep_rip = cpu->next_rip;
+	cpu->rep_icount = cpu->icount_end - (u64)(cpu->left - (cpu->current ? in->idx + 1 : 1));
 }
 
 /* What every string instruction needs for this round. */

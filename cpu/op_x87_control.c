@@ -26,6 +26,7 @@ op_fninit(struct vcpu *cpu, const struct insn *in)
 {
 	(void)in;
 	x87_init(&cpu->x87);
+	x87_flags_changed(cpu);
 }
 
 void
@@ -33,6 +34,7 @@ op_fnclex(struct vcpu *cpu, const struct insn *in)
 {
 	(void)in;
 	cpu->x87.status &= (u16) ~(X87_EXCEPTIONS | X87_SF | X87_ES | X87_B);
+	x87_flags_changed(cpu);
 }
 
 void
@@ -45,6 +47,7 @@ void
 op_fldcw(struct vcpu *cpu, const struct insn *in)
 {
 	x87_set_control(&cpu->x87, (u16)mem_read(cpu, insn_linear(cpu, in, 2, ACCESS_READ), 2));
+	x87_flags_changed(cpu);
 }
 
 void
@@ -128,6 +131,7 @@ load_environment(struct vcpu *cpu, unsigned size, const u8 *image)
 		}
 	}
 	x87_set_control(x, (u16)words[0]);
+	x87_flags_changed(cpu);
 }
 
 #define IMAGE_MAX (ENVIRONMENT_WORDS * 4 + 80)
@@ -140,6 +144,7 @@ op_fnstenv(struct vcpu *cpu, const struct insn *in)
 	build_environment(cpu, size, image);
 	mem_write_bytes(cpu, insn_linear(cpu, in, bytes, ACCESS_WRITE), image, bytes);
 	x87_set_control(&cpu->x87, cpu->x87.control | X87_EXCEPTIONS);
+	x87_flags_changed(cpu);
 }
 
 void
@@ -161,6 +166,7 @@ op_fnsave(struct vcpu *cpu, const struct insn *in)
 		memcpy(image + bytes, x87_st(&cpu->x87, i), 10);
 	mem_write_bytes(cpu, insn_linear(cpu, in, bytes, ACCESS_WRITE), image, bytes);
 	x87_init(&cpu->x87);
+	x87_flags_changed(cpu);
 }
 
 void

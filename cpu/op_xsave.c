@@ -335,6 +335,7 @@ static void
 init_x87(struct vcpu *cpu)
 {
 	x87_init(&cpu->x87);
+	x87_flags_changed(cpu);
 	memset(cpu->x87.r, 0, sizeof cpu->x87.r);
 }
 

@@ -56,7 +56,7 @@ physical_reserved(const struct vcpu *cpu)
 static bool
 entry_physical(struct walk *w, u64 guest_physical, unsigned access, u64 *physical)
 {
-	*physical = guest_physical;
+	*physical = guest_physical & w->cpu->physical_mask;
 	if (!w->cpu->nonroot || !vmx_ept_enabled(w->cpu))
 		return true;
 	if (w->peek)
@@ -192,7 +192,7 @@ static bool
 quick_walk(struct walk *w)
 {
 	const struct vcpu *cpu = w->cpu;
-	if (!(cpu->efer & EFER_LMA) || (cpu->nonroot && vmx_ept_enabled(cpu)))
+	if (!(cpu->efer & EFER_LMA) || (cpu->nonroot && vmx_ept_enabled(cpu)) || cpu->physical_mask != ~0ull)
 		return false;
 	u64 high = physical_reserved(cpu), table = cpu->cr3 & ~0xfffull & ~high, all = PTE_P | PTE_A | PTE_W | PTE_U, any = 0, e;
 	unsigned shift = cpu->cr4 & CR4_LA57 ? 48 : 39;
@@ -331,7 +331,7 @@ page_walk(struct vcpu *cpu, u64 linear, unsigned access, struct translation *out
 		w.user = true;
 		w.writable = true;
 	}
-	out->physical = out->guest_physical;
+	out->physical = out->guest_physical & cpu->physical_mask;
 	if (cpu->nonroot && vmx_ept_enabled(cpu))
 		vmx_ept_translate(cpu,
 				  &(struct ept_access){.guest_physical = out->guest_physical,
@@ -351,7 +351,7 @@ load_pdptes(struct vcpu *cpu, u64 cr3)
 	u64 value[4];
 	for (unsigned n = 0; n < 4; n++) {
 		u64 physical, address = (cr3 & 0xffffffe0) + n * 8;
-		physical = address;
+		physical = address & cpu->physical_mask;
 		if (cpu->nonroot && vmx_ept_enabled(cpu)) {
 			struct translation t = {.write_ok = true, .fetch_ok = true, .page_shift = 12};
 			vmx_ept_translate(cpu, &(struct ept_access){.guest_physical = address, .access = ACCESS_READ}, &t);
@@ -379,6 +379,6 @@ linear_peek(struct vcpu *cpu, u64 linear, u64 *guest_physical, u64 *physical)
 	if (cpu->nonroot && vmx_ept_enabled(cpu) && !vmx_ept_peek(cpu, result, &result))
 		return false;
 	if (physical)
-		*physical = result;
+		*physical = result & cpu->physical_mask;
 	return true;
 }

@@ -22,6 +22,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
 #include "cpu/flags.h"
+#include "cpu/tlb.h"
 #include "cpu/vcpu.h"
 #include "vmx/intercept.h"
 
@@ -139,6 +140,7 @@ smm_enter(struct vcpu *cpu)
 	cpu->rip = ENTRY;
 	cpu->cpl = 0;
 	cpu_set_rflags(cpu, 2);
+	tlb_address_mask_changed(cpu);
 	cpu_mode_changed(cpu);
 }
 
@@ -224,6 +226,7 @@ op_rsm(struct vcpu *cpu, const struct insn *in)
 	cpu->shadow = cpu->smm.shadow;
 	cpu->next_rip = rip;
 	cpu_set_rflags(cpu, rflags);
+	tlb_address_mask_changed(cpu);
 	cpu_mode_changed(cpu);
 	if (halt)
 		cpu->activity = ACTIVITY_HLT;

@@ -247,6 +247,8 @@ struct vcpu {
 	u32 mxcsr, pkru;
 	union vec vec[16];
 	struct x87 x87;
+	bool ferr; /* FERR# is driven: CR0.NE was clear when a waiting instruction met an exception, which is still pending */
+	u64 rep_rip, rep_icount; /* where the last iteration of a REP string instruction ended that was not the last one: cpu_between_iterations() */
 	u64 pending_db; /* DR6 bits of trap-type debug exceptions not yet delivered */
 	bool nmi_blocked; /* between NMI delivery and IRET (or virtual NMI blocking in non-root with virtual NMIs) */
 	bool in_smm;
@@ -256,7 +258,7 @@ struct vcpu {
 		u8 shadow;
 		u64 pdpte[4];
 	} smm; /* what an SMI saves inside the processor (smm.c) */
-	bool a20_blocked;
+	u64 physical_mask; /* of addresses that this processor drives: without bit 20 while A20M# counts (tlb_address_mask_changed) */
 
 	/* MONITOR's line, and what it held then (monitor.h) */
 	struct {
@@ -320,6 +322,16 @@ void cpu_mode_changed(struct vcpu *cpu);
 /* Virtual time now, in cycles, and instructions retired so far (the executing instruction not counted). */
 u64 cpu_time(const struct vcpu *cpu);
 u64 cpu_icount(const struct vcpu *cpu);
+
+/*
+ * Is the next instruction a REP string instruction some of whose iterations are done? Interrupts and traps push RF then: SDM 3,
+ * "Instruction-Breakpoint Exception Condition". Between instructions only.
+ */
+static inline bool
+cpu_between_iterations(const struct vcpu *cpu)
+{
+	return unlikely(cpu->rip == cpu->rep_rip) && cpu_icount(cpu) == cpu->rep_icount;
+}
 
 static inline bool
 cpu_protected(const struct vcpu *cpu)

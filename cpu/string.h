@@ -9,6 +9,9 @@ u64 string_budget(struct vcpu *cpu, const struct insn *in);
 /* Accounts for `done` iterations, each one instruction; `more`: the instruction stays on itself. */
 void string_charge(struct vcpu *cpu, const struct insn *in, u64 done, bool more);
 
+/* The instruction stays on itself (next_rip is its own address), between two iterations; string_charge() says so too. */
+void string_goes_on(struct vcpu *cpu, const struct insn *in);
+
 /*
  * The host address behind `linear` for plain memory that the TLB knows (or now learns) with this permission; NULL when the access needs the
  * slow path (MMIO, code pages...). May fault, exactly as the access at `linear` would.

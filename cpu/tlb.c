@@ -15,6 +15,7 @@
 #include "cpu/hooks.h"
 #include "cpu/lapic.h"
 #include "cpu/paging.h"
+#include "cpu/vcpu.h"
 #include "vmx/intercept.h"
 
 #define NO_PAGE (~0ull)
@@ -432,6 +433,17 @@ tlb_flush_guest_physical(struct vcpu *cpu, u64 guest_physical)
 		tlb_flush_ept(cpu, eptp >> 12 & ~(~0ull << 40));
 	else
 		tlb_flush_all(cpu);
+}
+
+void
+tlb_address_mask_changed(struct vcpu *cpu)
+{
+	u64 mask = cpu->cpus->a20_masked && !vmx_operation(cpu) ? ~BIT(20) : ~0ull;
+	if (mask == cpu->physical_mask)
+		return;
+	cpu->physical_mask = mask;
+	tlb_flush_all(cpu);
+	cpu->exit_request = 1;
 }
 
 void

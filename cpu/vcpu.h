@@ -26,6 +26,9 @@ struct cpus {
 	bool in_slice, in_turn;
 	unsigned turn;
 	struct vcpu *running; /* whose instructions execute now, or NULL */
+	struct irq_line ferr; /* FERR#, to the board; may be left unconnected */
+	bool ignne; /* IGNNE# is active */
+	bool a20_masked; /* A20M# is active */
 	bool complete_forms; /* decode every instruction afresh and execute its complete form: slow, and must change nothing */
 	bool stop; /* leave cpus_run() at the next boundary */
 	bool triple_fault; /* set with stop when a processor shut down outside VMX non-root operation */
@@ -45,6 +48,8 @@ void cpus_run(struct cpus *cpus);
 void cpus_state(struct cpus *cpus, struct state *s);
 /* Level of the PIC's INTR output: the `set` of an irq_line with opaque = cpus. */
 void cpus_set_intr(void *cpus, unsigned number, int level);
+/* The A20M# pin of all processors: `open` is inactive, as after cpus_new(). RESET# does not change it. */
+void cpus_set_a20(struct cpus *cpus, bool open);
 /* Instructions retired by all processors. */
 u64 cpus_icount(const struct cpus *cpus);
 /* Registers as text, for triple faults and stops. */

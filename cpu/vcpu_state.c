@@ -49,7 +49,8 @@ static void
 vcpu_state(struct vcpu *cpu, struct state *s)
 {
 	u64 rflags = cpu_rflags(cpu), time = cpu_time(cpu), icount = cpu_icount(cpu);
-	state_section(s, "cpu", 2);
+	bool between_iterations = cpu_between_iterations(cpu);
+	state_section(s, "cpu", 3);
 	STATE(s, cpu->r);
 	STATE(s, cpu->rip);
 	STATE(s, rflags);
@@ -84,12 +85,13 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 	STATE(s, cpu->nmi_blocked);
 	STATE(s, cpu->in_smm);
 	STATE(s, cpu->smbase);
+	state_bool(s, &cpu->ferr);
+	state_bool(s, &between_iterations);
 	STATE(s, cpu->smm.nonroot);
 	STATE(s, cpu->smm.vmxe);
 	STATE(s, cpu->smm.nmi_blocked);
 	STATE(s, cpu->smm.shadow);
 	STATE(s, cpu->smm.pdpte);
-	STATE(s, cpu->a20_blocked);
 	STATE(s, cpu->msr);
 	STATE(s, cpu->monitor.armed);
 	STATE(s, cpu->monitor.masked_interrupts);
@@ -117,8 +119,11 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 		cpu->left = 0;
 		cpu->time_end = time;
 		cpu->icount_end = icount;
+		cpu->rep_rip = cpu->rip;
+		cpu->rep_icount = between_iterations ? icount : ~0ull;
 		cpu->exit_request = 1;
 		cpu->current = NULL;
+		tlb_address_mask_changed(cpu);
 		tlb_flush_all(cpu);
 		if (cpu->pmu)
 			pmu_loaded(cpu);
@@ -130,8 +135,10 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 void
 cpus_state(struct cpus *cpus, struct state *s)
 {
-	state_section(s, "cpus", 1);
+	state_section(s, "cpus", 2);
 	STATE(s, cpus->now);
+	state_bool(s, &cpus->a20_masked);
+	state_bool(s, &cpus->ignne);
 	/* Where the turns stand. Not in the hash: it follows from how the machine came here. */
 	if (cpus->count > 1 && state_mode(s) != STATE_HASH) {
 		u8 in_slice = cpus->in_slice, in_turn = cpus->in_turn;

@@ -6,23 +6,40 @@
  * CS and FPU DS" (CPUID.7.0:EBX[13]), and are then not kept.
  *
  * Source: SDM 1, "x87 FPU Tag Word", "MS-DOS Compatibility Sub-mode"; SDM 2, "FXSAVE".
- * Not modelled: FERR# and IGNNE# (CR0.NE = 0): the run stops.
+ * With CR0.NE clear, FERR# goes active at the waiting instruction, not before; the processor stops in front of it until an
+ * interrupt comes, as in the HLT state.
  */
 #include "cpu/x87.h"
 
 #include <string.h>
 
-#include "base/stop.h"
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
+#include "cpu/vcpu.h"
 #include "cpu/x87_op.h"
 
 void
 x87_pending_exception(struct vcpu *cpu)
 {
-	if (!(cpu->cr0 & CR0_NE))
-		stop_unimplemented("x87 exception with CR0.NE = 0 (FERR# and IRQ 13)");
-	raise_exception(cpu, VECTOR_MF);
+	struct cpus *cpus = cpu->cpus;
+	if (cpu->cr0 & CR0_NE)
+		raise_exception(cpu, VECTOR_MF);
+	if (cpu->ferr && cpus->ignne)
+		return;
+	cpu->ferr = true;
+	irq_set(&cpus->ferr, 1);
+	cpu_sync(cpu);
+	cpu->activity = ACTIVITY_HLT;
+	cpu_leave(cpu);
+}
+
+void
+x87_flags_changed(struct vcpu *cpu)
+{
+	if (likely(!cpu->ferr) || cpu->x87.status & X87_ES)
+		return;
+	cpu->ferr = false;
+	irq_set(&cpu->cpus->ferr, 0);
 }
 
 void
@@ -96,6 +113,7 @@ x87_image_load(struct vcpu *cpu, bool wide, const u8 image[X87_IMAGE_SIZE])
 		memcpy(&x->ds, image + 20, 2);
 	}
 	x87_set_control(x, control);
+	x87_flags_changed(cpu);
 	for (unsigned i = 0; i < 8; i++)
 		memcpy(x87_st(x, i), image + 32 + i * 16, 10);
 }

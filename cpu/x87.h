@@ -36,6 +36,9 @@ struct insn;
  */
 void x87_pending_exception(struct vcpu *cpu);
 
+/* After whatever may have cleared ES: FERR# follows. */
+void x87_flags_changed(struct vcpu *cpu);
+
 /* FNINIT. */
 void x87_init(struct x87 *x);
 

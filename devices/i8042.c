@@ -3,8 +3,7 @@
  *
  * Source: IBM PS/2 Hardware Interface Technical Reference, "Keyboard and Auxiliary Device Controller", "Keyboard",
  * "Mouse".
- * Bytes take no time on the cables: the next one is there when the last has been read. A20 is never masked: a guest
- * that switches it off is told so in the log.
+ * Bytes take no time on the cables: the next one is there when the last has been read.
  * Not modelled: password, scan code set 3's per-key commands (acknowledged only), key repeat, keyboard lock.
  */
 #include "devices/i8042.h"
@@ -355,9 +354,8 @@ mouse_write(struct ps2 *d, u8 value)
 static void
 write_output_port(struct i8042 *k, u8 value)
 {
-	if (k->output_port & OUT_A20 && !(value & OUT_A20))
-		log_warn("the guest switches A20 off, which is not modelled");
 	k->output_port = value;
+	k->control->a20(k->control->opaque, value & OUT_A20);
 	if (!(value & OUT_RESET))
 		k->control->init(k->control->opaque, "keyboard controller");
 }

@@ -1,7 +1,7 @@
 /*
- * Intel 82371SB PCI-to-ISA bridge: steering of PCI interrupts, reset control, port 92h.
+ * Intel 82371SB PCI-to-ISA bridge: steering of PCI interrupts, reset control, port 92h, coprocessor errors.
  *
- * Source: 82371SB data sheet (order 290550), "PIRQx Route Control Registers", "Reset Control Register"; port 92h as in
+ * Source: 82371SB data sheet (order 290550), "PIRQx Route Control Registers", "Reset Control Register", "Coprocessor Error Register"; port 92h as in
  * the PS/2.
  * The chips that it contains on the die (PIC, PIT, RTC, DMA) have files of their own. The routed interrupts reach PIC
  * and IOAPIC alike.
@@ -11,10 +11,7 @@
 
 #include <string.h>
 
-#include "base/log.h"
 #include "base/snapshot.h"
-
-LOG_CATEGORY("piix3");
 
 #define RESET_HARD BIT(1)
 #define RESET_CPU BIT(2)
@@ -33,6 +30,7 @@ update_interrupts(struct piix3 *p)
 		if (p->pirq[i] && !(route & 0x80))
 			level[route & 15] = true;
 	}
+	level[13] |= p->coprocessor_interrupt;
 	for (unsigned n = 0; n < 16; n++) {
 		if (level[n] == p->isa_level[n])
 			continue;
@@ -99,14 +97,57 @@ port92_write(void *opaque, u16 port, unsigned size, u32 value)
 
 	(void)port;
 	(void)size;
-	if (p->port92 & PORT92_A20 && !(value & PORT92_A20))
-		log_warn("the guest switches A20 off, which is not modelled");
 	p->port92 = value & (PORT92_INIT | PORT92_A20);
+	/* The keyboard controller has a say too; what was written last counts. */
+	p->control->a20(p->control->opaque, value & PORT92_A20);
 	if (init)
 		p->control->init(p->control->opaque, "port 0x92");
 }
 
 static const struct port_ops port92_ports = {port92_read, port92_write, PORT_BYTE};
+
+void
+piix3_set_ferr(void *opaque, unsigned number, int level)
+{
+	struct piix3 *p = opaque;
+	bool active = level != 0;
+
+	(void)number;
+	if (active == p->ferr)
+		return;
+	p->ferr = active;
+	if (active)
+		p->coprocessor_interrupt = true;
+	else
+		p->control->ignne(p->control->opaque, false);
+	update_interrupts(p);
+}
+
+static u32
+coprocessor_read(void *opaque, u16 port, unsigned size)
+{
+	(void)opaque;
+	(void)port;
+	(void)size;
+	return 0xff;
+}
+
+/* Takes the interrupt back; IGNNE# goes active only while FERR# is. */
+static void
+coprocessor_write(void *opaque, u16 port, unsigned size, u32 value)
+{
+	struct piix3 *p = opaque;
+
+	(void)port;
+	(void)size;
+	(void)value;
+	p->coprocessor_interrupt = false;
+	if (p->ferr)
+		p->control->ignne(p->control->opaque, true);
+	update_interrupts(p);
+}
+
+static const struct port_ops coprocessor_ports = {coprocessor_read, coprocessor_write, PORT_BYTE};
 
 static void
 reset(void *opaque)
@@ -115,6 +156,9 @@ reset(void *opaque)
 
 	p->reset_control = 0;
 	p->port92 = PORT92_A20;
+	p->control->a20(p->control->opaque, true);
+	p->ferr = p->coprocessor_interrupt = false;
+	p->control->ignne(p->control->opaque, false);
 	update_interrupts(p);
 }
 
@@ -151,12 +195,13 @@ piix3_init(struct piix3 *p, struct pci_bus *bus, const struct irq_line isa[16], 
 	bus->reset_opaque = p;
 	p->port92 = PORT92_A20;
 	ports_map(bus->ports, "port92", 0x92, 1, &port92_ports, p);
+	ports_map(bus->ports, "coprocessor error", 0xf0, 1, &coprocessor_ports, p);
 }
 
 void
 piix3_state(struct piix3 *p, struct state *s)
 {
-	state_section(s, "piix3", 1);
+	state_section(s, "piix3", 2);
 	pci_device_state(&p->pci, s);
 	for (unsigned i = 0; i < COUNT(p->isa_level); i++)
 		state_bool(s, &p->isa_level[i]);
@@ -164,4 +209,6 @@ piix3_state(struct piix3 *p, struct state *s)
 		state_bool(s, &p->pirq[i]);
 	STATE(s, p->reset_control);
 	STATE(s, p->port92);
+	state_bool(s, &p->ferr);
+	state_bool(s, &p->coprocessor_interrupt);
 }

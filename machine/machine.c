@@ -95,6 +95,22 @@ control_init(void *opaque, const char *who)
 	cpu_request(machine->cpus->cpu[0], PEND_INIT);
 }
 
+static void
+control_a20(void *opaque, bool open)
+{
+	struct machine *machine = opaque;
+
+	cpus_set_a20(machine->cpus, open);
+}
+
+static void
+control_ignne(void *opaque, bool active)
+{
+	struct machine *machine = opaque;
+
+	machine->cpus->ignne = active;
+}
+
 void
 machine_call_firmware(struct machine *machine)
 {
@@ -553,7 +569,7 @@ make(struct machine *machine)
 	if (config->replay)
 		input_replay(machine->input);
 	machine->control = (struct machine_control){
-		control_reset, control_init, control_power_off, control_suspend, control_wake, control_exit, machine};
+		control_reset, control_init, control_a20, control_ignne, control_power_off, control_suspend, control_wake, control_exit, machine};
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
 				 &machine->apic_bus, &machine->control, config->seed);
 	machine->cpus->complete_forms = config->one_insn;
@@ -564,6 +580,8 @@ make(struct machine *machine)
 		error = machine_check_bootable(machine);
 	if (!error)
 		machine->pc = pc_new(config, &sockets, &error);
+	if (!error)
+		machine->cpus->ferr = (struct irq_line){piix3_set_ferr, &machine->pc->piix3, 0};
 	if (!error && config->kernel)
 		reset_vector_map(machine);
 	if (!error)

@@ -82,4 +82,12 @@ check a_format_that_is_not_known_is_refused boot 1 -drive "file=$work/disk,forma
 check a_missing_firmware_is_refused boot 1 -bios "$work/nothing"
 head -c 1000 "$work/original" >"$work/short"
 check a_truncated_image_is_refused boot 1 -hda "$work/short"
+
+${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x7c00,--oformat=binary,--build-id=none -o "$work/legacy" \
+	"$source/tests/guest/legacy.S" || exit 1
+check old_software_runs boot 0 -hda "$work/legacy"
+check the_a20_gate_masks_bit_20 grep -q 'A20 by port 92h' "$work/out"
+check the_keyboard_controller_has_the_gate_too grep -q 'A20 by the keyboard controller' "$work/out"
+check x87_exceptions_come_as_irq_13_with_ignne grep -q 'IRQ 13' "$work/out"
+check io_breakpoints_trap grep -q 'I/O breakpoints' "$work/out"
 exit $failed

@@ -50,7 +50,12 @@ saved_rflags(struct vcpu *cpu, u32 reason, const struct event_info *event)
 #undef REASON
 	};
 	u64 rflags = cpu_rflags(cpu);
+	bool interrupt = reason == REASON_EXTERNAL_INTERRUPT ||
+			 (reason == REASON_EXCEPTION_NMI && INFO_TYPE(cpu->vmx->interruption_info) == EVENT_NMI);
 
+	/* As the interrupt would have pushed it. */
+	if (interrupt && cpu_between_iterations(cpu))
+		return rflags | FLAG_RF;
 	switch (rules[reason & 0xffff]) {
 	case RF_CLEAR:
 		return rflags & ~FLAG_RF;

@@ -90,7 +90,7 @@ op_vmxon(struct vcpu *cpu, const struct insn *in)
 		fail(cpu, VM_ERROR_VMXON_IN_ROOT);
 		return;
 	}
-	if ((cpu->cr0 & CR0_FIXED0) != CR0_FIXED0 || (cpu->cr4 & ~vmx->cr4_fixed1) ||
+	if (cpu->physical_mask != ~0ull || (cpu->cr0 & CR0_FIXED0) != CR0_FIXED0 || (cpu->cr4 & ~vmx->cr4_fixed1) ||
 	    (cpu->msr.feature_control & enabled) != enabled)
 		raise_gp(cpu, 0);
 	pointer = read_pointer(cpu, in);
@@ -106,6 +106,7 @@ op_vmxon(struct vcpu *cpu, const struct insn *in)
 	vmx->operation = true;
 	vmx->vmxon_pointer = pointer;
 	vmx->current = NO_VMCS;
+	tlb_address_mask_changed(cpu);
 	succeed(cpu);
 }
 
@@ -120,6 +121,7 @@ op_vmxoff(struct vcpu *cpu, const struct insn *in)
 	vmx->operation = false;
 	vmx->vmxon_pointer = vmx->current = NO_VMCS;
 	succeed(cpu);
+	tlb_address_mask_changed(cpu);
 	/* A latched INIT is taken now. */
 	cpu_request(cpu, 0);
 }

@@ -25,6 +25,7 @@ struct fixture {
 	u64 rose_at[WIRES];
 	struct machine_control control;
 	unsigned resets, inits, power_offs, suspends, wakes;
+	bool a20_open, ignne;
 	int exit_status; /* -1: not asked for */
 	u8 text[256];
 	unsigned text_size;
@@ -96,6 +97,18 @@ fixture_exit(void *opaque, int status)
 	((struct fixture *)opaque)->exit_status = status;
 }
 
+static inline void
+fixture_a20(void *opaque, bool open)
+{
+	((struct fixture *)opaque)->a20_open = open;
+}
+
+static inline void
+fixture_ignne(void *opaque, bool active)
+{
+	((struct fixture *)opaque)->ignne = active;
+}
+
 static inline struct fixture *
 fixture_new(void)
 {
@@ -110,6 +123,8 @@ fixture_new(void)
 	f->ports = ports_new();
 	f->exit_status = -1;
 	f->control = (struct machine_control){
+		.a20 = fixture_a20,
+		.ignne = fixture_ignne,
 		.reset = fixture_reset,
 		.init = fixture_init,
 		.power_off = fixture_power_off,

@@ -330,6 +330,31 @@ string_instructions_stop_at_the_event_and_go_on(void **state)
 	processor_free(p);
 }
 
+static void
+a_breakpoint_on_a_repeated_instruction_is_met_once(void **state)
+{
+	(void)state;
+	struct processor *p = new_machine();
+	static const u8 code[] = {0xf3, 0xaa, 0xeb, 0xfe}; /* rep stosb; jmp $ */
+	load(p, CODE, code, sizeof(code));
+	p->cpu->r[RDI] = DATA;
+	p->cpu->r[RCX] = 100;
+	/* As after the handler's IRET: RF holds through all iterations. */
+	p->cpu->dr[0] = CODE;
+	p->cpu->dr[7] = 0x402;
+	cpu_set_rflags(p->cpu, FLAG_RF | 2);
+	cpu_mode_changed(p->cpu);
+	run_to(p, 50);
+	assert_int_equal(p->cpu->r[RCX], 50);
+	assert_true(cpu_between_iterations(p->cpu));
+	run_to(p, 100);
+	assert_int_equal(p->cpu->r[RCX], 0);
+	assert_false(cpu_between_iterations(p->cpu));
+	run_to(p, 200);
+	assert_int_equal(p->cpu->stats.exceptions[VECTOR_DB], 0);
+	processor_free(p);
+}
+
 int
 main(void)
 {
@@ -339,6 +364,7 @@ main(void)
 		cmocka_unit_test(code_rewritten_by_dma_is_decoded_again),
 		cmocka_unit_test(invlpg_drops_a_changed_mapping_and_code_follows),
 		cmocka_unit_test(accessed_and_dirty_flags_are_set_by_use),
+		cmocka_unit_test(a_breakpoint_on_a_repeated_instruction_is_met_once),
 		cmocka_unit_test(string_instructions_stop_at_the_event_and_go_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

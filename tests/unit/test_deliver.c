@@ -794,10 +794,40 @@ exception_classes_combine_as_in_the_table(void **state)
 		}
 }
 
+static void
+interrupts_and_traps_between_iterations_push_rf(void **state)
+{
+	struct processor *p = new_protected(0);
+	struct vcpu *cpu = p->cpu;
+	struct event_info trap = {.vector = VECTOR_DB, .type = EVENT_HARDWARE_EXCEPTION, .cr2 = BIT(14)};
+	u64 rip = cpu->rip;
+
+	(void)state;
+	put_idt(cpu, 0x40, make_gate(SEL_CODE0, HANDLER, GATE_INT));
+	put_idt(cpu, VECTOR_DB, make_gate(SEL_CODE0, HANDLER, GATE_INT));
+	cpu->rep_rip = rip;
+	cpu->rep_icount = cpu_icount(cpu);
+	cpu->r[RSP] = STACK;
+	assert_int_equal(deliver_once(cpu, &interrupt_40, false), NO_FAULT);
+	ASSERT_STACK(STACK - 12, 4, rip, SEL_CODE0, FLAG_RF | 2);
+	assert_false(cpu->rflags & FLAG_RF);
+	cpu->rip = rip;
+	cpu->r[RSP] = STACK;
+	assert_int_equal(deliver_once(cpu, &trap, false), NO_FAULT);
+	ASSERT_STACK(STACK - 12, 4, rip, SEL_CODE0, FLAG_RF | 2);
+	cpu->rip = rip;
+	cpu->r[RSP] = STACK;
+	cpu->rep_icount--;
+	assert_int_equal(deliver_once(cpu, &interrupt_40, false), NO_FAULT);
+	ASSERT_STACK(STACK - 12, 4, rip, SEL_CODE0, 2);
+	processor_free(p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(interrupts_and_traps_between_iterations_push_rf),
 		cmocka_unit_test(real_mode_pushes_three_words_and_no_error_code),
 		cmocka_unit_test(real_mode_stack_wraps_at_64k_and_the_table_has_a_limit),
 		cmocka_unit_test(same_privilege_pushes_flags_cs_eip),

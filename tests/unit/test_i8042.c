@@ -251,6 +251,24 @@ reset_pulses_init(void **state)
 }
 
 static void
+the_output_port_opens_and_closes_the_a20_gate(void **state)
+{
+	struct board *b = *state;
+
+	out(b->f, COMMAND, 0xd1);
+	out(b->f, DATA, 0xcf);
+	assert_true(b->f->a20_open);
+	out(b->f, COMMAND, 0xdd);
+	assert_false(b->f->a20_open);
+	out(b->f, COMMAND, 0xdf);
+	assert_true(b->f->a20_open);
+	out(b->f, COMMAND, 0xd1);
+	out(b->f, DATA, 0xcd);
+	assert_false(b->f->a20_open);
+	assert_int_equal(b->f->inits, 0);
+}
+
+static void
 visit(void *opaque, struct state *s)
 {
 	i8042_state(opaque, s);
@@ -285,6 +303,7 @@ main(void)
 		TEST(a_full_queue_loses_keys_and_nothing_else),
 		TEST(linux_finds_a_wheel_mouse),
 		TEST(reset_pulses_init),
+		TEST(the_output_port_opens_and_closes_the_a20_gate),
 		TEST(random_accesses_do_no_harm),
 	};
 

@@ -695,10 +695,37 @@ ins_reads_no_port_when_its_store_faults(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void
+a20_masks_bit_20_behind_paging_and_is_forgotten_at_once(void **state)
+{
+	(void)state;
+	memory_write(p->memory, 0x3000, 4, 0x11111111);
+	memory_write(p->memory, 0x103000, 4, 0x22222222);
+	assert_int_equal(mem_read(cpu, 0x103000, 4), 0x22222222);
+	cpus_set_a20(p->cpus, false);
+	assert_int_equal(mem_read(cpu, 0x103000, 4), 0x11111111);
+	assert_int_equal(p->cpus->cpu[1]->physical_mask, ~0x100000ull);
+	mem_write(cpu, 0x103004, 4, 0x33333333);
+	assert_int_equal(memory_read(p->memory, 0x3004, 4), 0x33333333);
+	assert_int_equal(mem_read(cpu, 0x203000, 4), 0);
+	/* The tables too are looked up at masked addresses: here those at 1 MiB are those at 0. */
+	cpus_set_a20(p->cpus, true);
+	processor_long(cpu, 0);
+	for (u32 at = 0; at < 0x3000; at += 8)
+		memory_write(p->memory, at, 8, memory_read(p->memory, 0x100000 + at, 8));
+	memory_write(p->memory, 0x100000, 8, 0);
+	cpus_set_a20(p->cpus, false);
+	assert_int_equal(mem_read(cpu, 0x103000, 4), 0x11111111);
+	memory_write(p->memory, 0x100000, 8, 0x101007);
+	cpus_set_a20(p->cpus, true);
+	assert_int_equal(mem_read(cpu, 0x103000, 4), 0x22222222);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a20_masks_bit_20_behind_paging_and_is_forgotten_at_once),
 		TEST(cr0_refuses_impossible_combinations),
 		TEST(long_mode_is_activated_by_paging_and_left_with_it),
 		TEST(cr4_bits_need_their_feature),

@@ -307,7 +307,12 @@ port_92_pulses_init(void **state)
 	struct board *b = *state;
 
 	assert_int_equal(in(b->f, 0x92), 0x02);
+	out(b->f, 0x92, 0x02);
+	assert_true(b->f->a20_open);
+	out(b->f, 0x92, 0x00);
+	assert_false(b->f->a20_open);
 	out(b->f, 0x92, 0x03);
+	assert_true(b->f->a20_open);
 	out(b->f, 0x92, 0x03);
 	assert_int_equal(b->f->inits, 1);
 }

@@ -80,6 +80,23 @@ vmxon_enters_vmx_operation_without_a_current_vmcs(void **state)
 }
 
 static void
+vmx_operation_ignores_a20m_and_is_not_entered_with_it(void **state)
+{
+	(void)state;
+	cpus_set_a20(f->cpu->cpus, false);
+	assert_int_equal(f->cpu->physical_mask, ~0ull);
+	assert_false(EXECUTE(f, VMXOFF));
+	assert_int_equal(f->cpu->physical_mask, ~0x100000ull);
+	poke(f, OPERAND, 8, VMXON_REGION);
+	assert_true(EXECUTE(f, VMXON));
+	expect_exception(VECTOR_GP);
+	cpus_set_a20(f->cpu->cpus, true);
+	assert_int_equal(f->cpu->physical_mask, ~0ull);
+	assert_false(EXECUTE(f, VMXON));
+	expect_success();
+}
+
+static void
 vmxon_refuses_bad_pointers_and_revisions(void **state)
 {
 	(void)state;
@@ -438,6 +455,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		TEST(vmxon_enters_vmx_operation_without_a_current_vmcs),
+		TEST(vmx_operation_ignores_a20m_and_is_not_entered_with_it),
 		TEST(vmxon_refuses_bad_pointers_and_revisions),
 		TEST(vmxon_faults_as_the_manual_orders),
 		TEST(vmxon_in_root_operation_is_error_15),

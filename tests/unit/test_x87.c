@@ -94,6 +94,18 @@ raise_error(struct vcpu *cpu, unsigned vector, u32 error)
 }
 
 void
+cpu_sync(struct vcpu *cpu)
+{
+	(void)cpu;
+}
+
+_Noreturn void
+cpu_leave(struct vcpu *cpu)
+{
+	raise_exception(cpu, NO_FAULT);
+}
+
+void
 cpu_mode_changed(struct vcpu *cpu)
 {
 	(void)cpu;
