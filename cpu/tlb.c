@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/snapshot.h"
 #include "bus/memory.h"
 #include "cpu/block.h"
 #include "cpu/hooks.h"
@@ -451,4 +452,43 @@ tlb_forget_jumps(struct vcpu *cpu)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
 		clear_jumps(&cpu->contexts->context[n]);
+}
+
+/* --- checkpoints --- */
+
+static void
+context_state(struct tlb_context *c, struct state *s)
+{
+	STATE(s, c->large);
+	STATE(s, c->large_code);
+	STATE(s, c->used);
+	STATE(s, c->recent);
+	STATE(s, c->recents);
+	for (unsigned kind = 0; kind < TLB_KINDS; kind++)
+		for (unsigned w = 0; w < TLB_SIZE / 64; w++)
+			for (u64 used = c->used[kind][w]; used; used &= used - 1)
+				STATE(s, c->entry[kind][w * 64 + (unsigned)__builtin_ctzll(used)]);
+	STATE(s, c->next_victim);
+	STATE(s, c->victims);
+	if (c->victims)
+		STATE(s, c->victim);
+}
+
+void
+tlb_state(struct vcpu *cpu, struct state *s)
+{
+	struct tlb_contexts *t = cpu->contexts;
+	u32 present = cpu->context ? (u32)(cpu->context - t->context) : TLB_CONTEXTS;
+	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
+		if (state_mode(s) == STATE_LOAD)
+			clear_context(cpu, &t->context[n]);
+		context_state(&t->context[n], s);
+	}
+	STATE(s, present);
+	STATE(s, t->key);
+	STATE(s, t->clock);
+	if (state_mode(s) != STATE_LOAD || present == TLB_CONTEXTS)
+		return;
+	cpu->context = &t->context[present];
+	select_kind(cpu);
 }

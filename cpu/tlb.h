@@ -70,6 +70,10 @@ struct tlb_contexts {
 	u64 clock;
 };
 
+struct state;
+/* Translations as they are, for checkpoints of this process: stale ones stay as stale as they were. When loading, after everything else. */
+void tlb_state(struct vcpu *cpu, struct state *s);
+
 struct tlb_contexts *tlb_new(void);
 void tlb_free(struct tlb_contexts *t);
 

@@ -130,6 +130,8 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 		/* Last: it looks at VMX state too. */
 		cpu_mode_changed(cpu);
 	}
+	if (state_is_checkpoint(s))
+		tlb_state(cpu, s);
 }
 
 void

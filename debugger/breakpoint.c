@@ -126,10 +126,12 @@ filtered(const struct debugger *d, const struct vcpu *cpu)
 	return d->only_vpid >= 0 && d->only_vpid != (cpu->nonroot && cpu->vmx ? (int)cpu->vmx->vmcs.vpid : 0);
 }
 
-/* A probe has been told, and lets the machine run on. */
+/* A probe has been told, and lets the machine run on; as it does while going over the past. */
 static bool
-only_tells(struct breakpoint *b, struct vcpu *cpu)
+only_tells(struct debugger *d, struct breakpoint *b, struct vcpu *cpu)
 {
+	if (reverse_passes(d, cpu, b))
+		return true;
 	if (b->hit)
 		b->hit(b->opaque, cpu);
 	return b->hit != NULL;
@@ -158,6 +160,9 @@ holds(struct debugger *d, struct vcpu *cpu, struct breakpoint *b)
 	}
 	if (!value)
 		return false;
+	/* Running again counts nothing. */
+	if (d->back.mode)
+		return true;
 	b->hits++;
 	if (b->ignore) {
 		b->ignore--;
@@ -196,7 +201,7 @@ breakpoints_at(struct debugger *d, struct vcpu *cpu, u64 linear)
 		}
 		if (address[b->address] < b->first || address[b->address] > b->last || !holds(d, cpu, b))
 			continue;
-		if (only_tells(b, cpu))
+		if (only_tells(d, b, cpu))
 			continue;
 		stop_at(d, cpu, b, STOP_BREAKPOINT, "");
 		return true;
@@ -215,7 +220,7 @@ breakpoints_event(struct debugger *d, struct vcpu *cpu, enum break_kind kind, u6
 		return;
 	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
 		if (b->kind != kind || b->disabled || (!b->any && (number < b->first || number > b->last)) || !holds(d, cpu, b) ||
-		    only_tells(b, cpu))
+		    only_tells(d, b, cpu))
 			continue;
 		va_start(list, format);
 		vsnprintf(text, sizeof(text), format, list);
@@ -264,7 +269,7 @@ on_access(void *opaque, struct vcpu *cpu, const struct hook_access *a)
 		memory_peek(cpu->memory, a->physical, &old, a->size);
 		d->happening = (struct happening){
 			.value = a->value, .old = old, .address = address[b->address], .size = a->size, .write = a->write};
-		if (!holds(d, cpu, b) || only_tells(b, cpu))
+		if (!holds(d, cpu, b) || only_tells(d, b, cpu))
 			continue;
 		if (a->write)
 			snprintf(text, sizeof(text), "write of %u bytes at %#llx: %#llx -> %#llx", a->size, (ull)address[b->address], (ull)old,
@@ -283,6 +288,7 @@ on_port(void *opaque, struct vcpu *cpu, u16 port, unsigned size, bool write, u32
 {
 	struct debugger *d = opaque;
 
+	reverse_moment(d, cpu);
 	d->happening = (struct happening){.port = port, .value = value, .size = size, .write = write};
 	if (trace_wants(d, TRACE_IO))
 		trace_other(d, cpu, TRACE_IO, write ? "out" : "in", "port=%#x size=%u value=%#x", port, size, value);
@@ -295,6 +301,7 @@ on_msr(void *opaque, struct vcpu *cpu, u32 address, bool write, u64 value)
 	struct debugger *d = opaque;
 	const char *name = msr_name(address);
 
+	reverse_moment(d, cpu);
 	d->happening = (struct happening){.address = address, .value = value, .write = write};
 	if (trace_wants(d, TRACE_MSR))
 		trace_other(d, cpu, TRACE_MSR, write ? "wrmsr" : "rdmsr", "msr=%#x value=%#llx", address, (ull)value);
@@ -308,6 +315,7 @@ on_cr_write(void *opaque, struct vcpu *cpu, unsigned cr, u64 value)
 	u64 old = cr == 0 ? cpu->cr0 : cr == 2 ? cpu->cr2 : cr == 3 ? cpu->cr3 : cr == 4 ? cpu->cr4 : cr == 8 ? lapic_get_cr8(cpu) : cpu->xcr0;
 	const char *x = cr == HOOK_XCR0 ? "X" : "";
 
+	reverse_moment(d, cpu);
 	d->happening = (struct happening){.address = cr, .value = value, .old = old, .write = true};
 	if (trace_wants(d, TRACE_CR))
 		trace_other(d, cpu, TRACE_CR, "mov_cr", "%scr=%u value=%#llx", *x ? "x" : "", cr & 15, (ull)value);
@@ -353,6 +361,7 @@ on_event(void *opaque, struct vcpu *cpu, const struct event_info *event, bool in
 	struct debugger *d = opaque;
 	bool exception = event->type == EVENT_HARDWARE_EXCEPTION || event->type >= EVENT_PRIVILEGED_SOFTWARE;
 
+	reverse_moment(d, cpu);
 	d->happening = (struct happening){
 		.vector = event->vector, .error = event->has_error ? event->error : 0, .address = event->vector == VECTOR_PF ? event->cr2 : 0};
 	if (injected) {
@@ -376,6 +385,7 @@ on_triple_fault(void *opaque, struct vcpu *cpu)
 {
 	struct debugger *d = opaque;
 
+	reverse_moment(d, cpu);
 	breakpoints_event(d, cpu, BREAK_TRIPLE, 0, "triple fault");
 }
 

@@ -33,6 +33,7 @@ command_reset(struct debugger *d, const char *arguments)
 {
 	(void)arguments;
 	d->host.reset(d->host.opaque);
+	d->changed = true;
 	d->stop_text[0] = 0;
 	where_am_i(d);
 }
@@ -66,6 +67,14 @@ static const struct command commands[] = {
 	{"finish", NULL, "", "run until the present function has returned", "finish", command_finish, REPEATS | RUNS},
 	{"until", "u", "ADDR | icount N | time N", "run to an address, a number of instructions or a time in cycles", "until icount 1000000",
 	 command_until, RUNS},
+	{"reverse-step", "rs", "[N]", "back by N instructions of the selected processor, one by default", "reverse-step", command_reverse_step,
+	 REPEATS | RUNS},
+	{"reverse-continue", "rc", "", "back to the last breakpoint; before the instruction, for watchpoints", "rc", command_reverse_continue,
+	 REPEATS | RUNS},
+	{"reverse-to", NULL, "EVENT [ARGUMENT] [if EXPR] | ADDR | icount N", "back to the last such event, or to a number of instructions",
+	 "reverse-to exit EPT_VIOLATION", command_reverse_to, RUNS},
+	{"who-wrote", NULL, "[linear|gpa|phys] ADDR[,LENGTH] | FIELD", "the last instruction that wrote memory, or a field of the VMCS",
+	 "who-wrote eptp", command_who_wrote, RUNS},
 	{"cpu", NULL, "[N]", "select a processor, tell where it is", "cpu 1", command_cpu, 0},
 
 	{"break", "b", "[linear|gpa|phys] ADDR[..ADDR] [if EXPR] | virtual SELECTOR:OFFSET [if EXPR] | EVENT [ARGUMENT] [if EXPR]",
@@ -134,6 +143,7 @@ static const struct command commands[] = {
 	{"info screen", NULL, "", "the screen as text, in a text mode", NULL, info_screen, 0},
 	{"screenshot", NULL, "FILE", "the screen: NAME.png a picture, NAME.txt its characters", "screenshot screen.png", screenshot, FILES},
 	{"info mtrr", NULL, "", "memory types: MTRRs and PAT", NULL, info_mtrr, 0},
+	{"info history", NULL, "", "how far back one can go", NULL, info_history, 0},
 	{"info memory", NULL, "", "physical address space", NULL, info_memory, 0},
 
 	{"hash", NULL, "", "the machine's state hash, as -hash prints it", "hash", command_hash, 0},

@@ -15,6 +15,13 @@ struct input;
 struct ioapic;
 struct pci_bus;
 struct pic;
+struct state;
+
+/* Instruction of the oldest moment, bytes, moments; 0 moments: there is no going back. */
+struct debugger_history {
+	u64 oldest, size;
+	unsigned count;
+};
 
 /* What the debugger asks of the machine that it lives in. */
 struct debugger_host {
@@ -27,6 +34,14 @@ struct debugger_host {
 	/* The screen as a file; returns NULL, or what is wrong (heap). NULL: there is no screen. */
 	char *(*screenshot)(void *opaque, const char *path);
 	const struct display *display;
+	/*
+	 * Going back; each may be NULL. back: to a moment before instruction `icount` of all processors together, false when there is none; what
+	 * came from outside since then comes again. mark: this is a moment to go back to. changed: the user has changed the machine.
+	 */
+	bool (*back)(void *opaque, u64 icount);
+	void (*mark)(void *opaque);
+	void (*changed)(void *opaque);
+	void (*history)(void *opaque, struct debugger_history *out);
 	/* What `info` shows of the board; each may be NULL. */
 	struct pic *pic;
 	struct ioapic *ioapic;
@@ -37,6 +52,10 @@ struct debugger_host {
 
 struct debugger *debugger_new(struct cpus *cpus, struct input *input, const struct debugger_host *host);
 void debugger_free(struct debugger *d);
+/* Has something stopped the machine, since it was last told to run? */
+bool debugger_stopped(const struct debugger *d);
+/* What it has seen happen, for checkpoints: after going back, it has seen less. */
+void debugger_state(struct debugger *d, struct state *s);
 
 /* Listens for gdb at [HOST:]PORT. Returns NULL, or what is wrong (heap). */
 char *debugger_listen(struct debugger *d, const char *where);

@@ -139,6 +139,7 @@ register_put(struct debugger *d, const struct gdb_register *r, const u8 bytes[16
 	struct vcpu *cpu = d->cpu;
 	u64 value;
 
+	d->changed = true;
 	memcpy(&value, bytes, 8);
 	switch ((enum register_kind)r->kind) {
 	case KIND_GENERAL: cpu->r[r->index] = value; return true;
@@ -353,7 +354,9 @@ stop_reply(struct debugger *d)
 		return;
 	}
 	end += sprintf(end, "T%02xthread:%x;", signal, d->cpu->index + 1);
-	if (d->stop == STOP_WATCH)
+	if (d->at_beginning)
+		sprintf(end, "replaylog:begin;");
+	else if (d->stop == STOP_WATCH)
 		sprintf(end, "%s:%llx;", d->stop_write ? "watch" : "rwatch", (ull)d->stop_address);
 	else if (d->stop == STOP_BREAKPOINT && d->stop_at && d->stop_at->gdb)
 		sprintf(end, "swbreak:;");
@@ -548,7 +551,9 @@ query(struct debugger *d, const char *p)
 
 	if (!strncmp(p, "qSupported", 10)) {
 		snprintf(d->gdb->reply, PACKET,
-			 "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+", PACKET);
+			 "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+;"
+			 "ReverseStep+;ReverseContinue+",
+			 PACKET);
 		reply(d, d->gdb->reply);
 	} else if (!strncmp(p, "qXfer:features:read:target.xml:", 31)) {
 		text = target_description();
@@ -649,6 +654,18 @@ gdb_session(struct debugger *d)
 			d->host.quit(d->host.opaque, 0);
 			d->ended = true;
 			return false;
+		case 'b':
+			/* bs and bc: "Packets", reverse execution. At once: the machine is stopped. */
+			if (p[1] != 's' && p[1] != 'c') {
+				reply(d, "");
+				break;
+			}
+			if (p[1] == 's')
+				reverse_step(d, d->cpu, 1);
+			else
+				reverse_continue(d);
+			stop_reply(d);
+			break;
 		case 'c':
 		case 's':
 			resume(d, *p == 's' ? ";s" : ";c");

@@ -46,6 +46,7 @@ d_peek(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address
 bool
 d_poke(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, const void *data, unsigned size)
 {
+	d->changed = true;
 	for (const u8 *from = data; size;) {
 		unsigned n = MIN(size, (unsigned)(PAGE_SIZE - (address & 0xfff)));
 		u64 physical;
@@ -340,6 +341,7 @@ command_set(struct debugger *d, const char *arguments)
 			return;
 		}
 	word[strcspn(word, "=")] = 0;
+	d->changed = true;
 	if (!set_register(d, word[0] == '$' ? word + 1 : word, value))
 		complain(d, "'%s' cannot be set (general registers, rip, rflags, cr2)", word);
 }

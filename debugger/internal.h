@@ -71,6 +71,8 @@ struct breakpoint {
 	struct breakpoint *next;
 };
 
+enum back_mode { BACK_NOT, BACK_QUIET, BACK_COUNT, BACK_SEEK };
+
 struct debugger {
 	struct cpus *cpus;
 	struct input *input;
@@ -105,6 +107,26 @@ struct debugger {
 	unsigned watches, events_wanted; /* watches: how many BREAK_ACCESS; events_wanted: set of break_kind */
 	int only_level, only_vpid, only_cpu; /* -1: all */
 	struct happening happening;
+
+	/* going back: reverse.c */
+	u64 moments, furthest; /* events told by hooks; furthest: before it went back */
+	bool again;            /* the last one was told before */
+	bool at_beginning;
+	bool changed; /* by the user, since it ran: running again from before would not come here */
+	struct {
+		enum back_mode mode;
+		u64 icount, moments, time; /* where to */
+		struct event come;         /* no instruction need follow there */
+		bool came;
+		bool stepping, reached;
+		const struct breakpoint *only; /* the breakpoint that counts; NULL: all */
+		u64 region;                    /* the VMCS that counts; 0: all */
+		u64 hits, wanted;
+		struct vcpu *cpu, *before; /* whose instructions are counted; before whose the machine stands */
+		u64 announced, wanted_instruction;
+		char instruction[300];
+		u64 exits;
+	} back;
 
 	/* VMX */
 	struct exit_record *exit; /* ring */
@@ -213,6 +235,23 @@ void command_condition(struct debugger *d, const char *arguments);
 void command_commands(struct debugger *d, const char *arguments);
 void command_only(struct debugger *d, const char *arguments);
 void info_breakpoints(struct debugger *d, const char *arguments);
+
+/* --- reverse.c --- */
+/* A hook tells of something, whoever listens: called first. */
+void reverse_moment(struct debugger *d, struct vcpu *cpu);
+/* While running again: on_instruction() and what breakpoints do. */
+bool reverse_instruction(struct debugger *d, struct vcpu *cpu, u64 linear);
+bool reverse_passes(struct debugger *d, struct vcpu *cpu, const struct breakpoint *b);
+/* If the user has changed the machine's state, what was before is no longer its past. Before it runs. */
+void reverse_changed(struct debugger *d);
+/* d->at_beginning: it was not that far back. */
+void reverse_step(struct debugger *d, struct vcpu *cpu, u64 count);
+void reverse_continue(struct debugger *d);
+void command_reverse_step(struct debugger *d, const char *arguments);
+void command_reverse_continue(struct debugger *d, const char *arguments);
+void command_reverse_to(struct debugger *d, const char *arguments);
+void command_who_wrote(struct debugger *d, const char *arguments);
+void info_history(struct debugger *d, const char *arguments);
 
 /* --- inspect.c --- */
 bool d_peek(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, void *data, unsigned size);

@@ -63,6 +63,9 @@ on_instruction(void *opaque, struct vcpu *cpu)
 {
 	struct debugger *d = opaque;
 	u64 linear = linear_rip(cpu);
+
+	if (d->back.mode)
+		return reverse_instruction(d, cpu, linear);
 	bool here = d->pass.cpu == cpu && d->pass.icount == cpu_icount(cpu) && d->pass.rip == linear;
 
 	if (d->pass.cpu == cpu)
@@ -96,6 +99,8 @@ d_run(struct debugger *d)
 
 	if (d->ended)
 		return false;
+	d->at_beginning = d->back.reached = d->back.came = false;
+	reverse_changed(d);
 	d->stop = STOP_NONE;
 	d->stop_at = NULL;
 	d->stop_text[0] = 0;

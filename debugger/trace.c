@@ -36,7 +36,7 @@ static const char *const formats[] = {"text", "jsonl", "perfetto", "kvm"};
 bool
 trace_wants(const struct debugger *d, enum trace_kind kind)
 {
-	return d->trace && d->trace->kinds & kind;
+	return d->trace && d->trace->kinds & kind && !d->again;
 }
 
 static double

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/snapshot.h"
 #include "debugger/internal.h"
 
 const char *
@@ -71,6 +72,9 @@ static void
 on_vm_exit(void *opaque, struct vcpu *cpu, u32 reason, bool failed)
 {
 	struct debugger *d = opaque;
+
+	reverse_moment(d, cpu);
+
 	struct exit_record *e = record(d, cpu, reason, failed);
 	struct reason_statistics *s = &d->reason[MIN(reason & 0xffff, VMX_REASONS - 1)];
 	unsigned slot = d->vcpu[cpu->index].vmcss++ % HISTORY_OF_VMCS;
@@ -107,6 +111,7 @@ on_vm_entry(void *opaque, struct vcpu *cpu)
 	struct debugger *d = opaque;
 	u64 now = cpu_time(cpu), last = d->vcpu[cpu->index].last_exit;
 
+	reverse_moment(d, cpu);
 	if (last && d->exits - last < EXITS) {
 		struct exit_record *e = &d->exit[(last - 1) % EXITS];
 		struct reason_statistics *s = &d->reason[MIN(e->reason & 0xffff, VMX_REASONS - 1)];
@@ -128,6 +133,7 @@ on_entry_refused(void *opaque, struct vcpu *cpu, const struct vmx_broken_rule *b
 	struct debugger *d = opaque;
 	char values[400];
 
+	reverse_moment(d, cpu);
 	describe_rule_values(broken, values, sizeof(values));
 	if (trace_wants(d, TRACE_ENTRY_FAIL))
 		trace_other(d, cpu, TRACE_ENTRY_FAIL, "entry_fail", "check=%s heading=\"%s\" rule=\"%s\" %s", broken->id, broken->heading,
@@ -154,11 +160,30 @@ on_vmwrite(void *opaque, struct vcpu *cpu, u64 encoding, u64 value)
 	const struct vmcs_field *field = vmcs_field_at(number);
 	u64 rip = cpu->current ? insn_rip(cpu, cpu->current) : cpu->rip, old = vmcs_get(&cpu->vmx->vmcs, field, encoding);
 
+	reverse_moment(d, cpu);
 	d->vmwritten[number] = (struct vmwrite_record){true, value, rip, cpu_icount(cpu), cpu->vmx->current, (u8)cpu->index};
 	if (trace_wants(d, TRACE_VMWRITE))
 		trace_other(d, cpu, TRACE_VMWRITE, "vmwrite", "field=%s value=%#llx", field->name, (ull)value);
 	d->happening = (struct happening){.address = encoding, .value = value, .old = old, .write = true};
 	breakpoints_event(d, cpu, BREAK_VMWRITE, encoding, "vmwrite %s: %#llx -> %#llx", field->name, (ull)old, (ull)value);
+}
+
+void
+debugger_state(struct debugger *d, struct state *s)
+{
+	u64 known = MIN(d->exits, EXITS);
+	unsigned fields = 0;
+
+	while (vmcs_field_at(fields))
+		fields++;
+	STATE(s, d->moments);
+	STATE(s, d->exits);
+	STATE(s, known);
+	state_bytes(s, d->exit, known * sizeof(*d->exit));
+	STATE(s, d->reason);
+	state_bytes(s, d->vcpu, d->cpus->count * sizeof(*d->vcpu));
+	state_bytes(s, d->vmwritten, fields * sizeof(*d->vmwritten));
+	STATE(s, d->refused_rule);
 }
 
 void

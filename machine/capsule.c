@@ -264,7 +264,7 @@ load_rest(struct container_reader *r, struct machine *machine, struct outcome *o
 		error = open_section(r, "outcome");
 	if (!error)
 		error = get(r, outcome, sizeof(*outcome));
-	if (!error && (outcome->by_host > 1 || outcome->broken > 1 || outcome->status > 255))
+	if (!error && (outcome->by_host > 2 || outcome->broken > 1 || outcome->status > 255))
 		error = error_string("an outcome that cannot be");
 	return error ? error : container_finish(r);
 }

@@ -21,7 +21,7 @@ struct outcome {
 	u64 time, icount, hash;
 	u32 status;
 	/* What made it end: the guest or a limit among the options, which will again; or the host, and then a replay must be stopped there. */
-	u8 by_host;
+	u8 by_host; /* 1: when it looked at its input, 2: otherwise */
 	u8 broken; /* in the middle of things, without a hash */
 	u8 zero[2];
 };

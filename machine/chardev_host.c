@@ -20,6 +20,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/snapshot.h"
 #include "base/stop.h"
 #include "bus/chardev.h"
 #include "bus/input.h"
@@ -53,6 +54,7 @@ struct chardev_host {
 	 * matched.
 	 */
 	const char *expect;
+	u64 written, furthest; /* bytes from the guest; furthest: before it went back in time */
 	size_t *border;
 	size_t matched, expect_size;
 	void (*met)(void *opaque);
@@ -131,8 +133,14 @@ static void
 write_bytes(struct chardev *c, const u8 *data, size_t size)
 {
 	struct chardev_host *h = c->host;
+	size_t again = (size_t)MIN(h->furthest - h->written, size);
 
-	if (h->watch)
+	/* What the guest said before a return into the past is known. */
+	h->written += size;
+	data += again;
+	size -= again;
+	h->furthest = MAX(h->furthest, h->written);
+	if (h->watch && size)
 		h->watch(h->watch_opaque, data, size);
 	for (size_t i = 0; i < size; i++) {
 		if (h->expect)
@@ -417,6 +425,12 @@ chardev_host_new(const struct config_serial *serial, const char *name, struct in
 	input_add(input, &h->output);
 	*out = h;
 	return NULL;
+}
+
+void
+chardev_host_state(struct chardev_host *h, struct state *s)
+{
+	STATE(s, h->written);
 }
 
 void

@@ -9,6 +9,7 @@
 
 struct chardev;
 struct chardev_host;
+struct state;
 struct config_serial;
 struct input;
 
@@ -18,6 +19,8 @@ struct input;
  */
 char *chardev_host_new(const struct config_serial *serial, const char *name, struct input *input,
 		       struct chardev_host **out);
+/* What has been written, for going back (base/snapshot.h, state_is_checkpoint()): it is not printed again. */
+void chardev_host_state(struct chardev_host *h, struct state *s);
 void chardev_host_free(struct chardev_host *h);
 /* The device's view; NULL for NULL. */
 struct chardev *chardev_host_chardev(struct chardev_host *h);

@@ -126,6 +126,8 @@ struct config {
 	char **command;    /* -ex, in order */
 	unsigned commands;
 	char *trace, *trace_file;
+	u64 history; /* bytes for going back; default 512 MiB with the debugger, else 0: none */
+	bool history_given;
 
 	/* script/ */
 	char *script;        /* the scenario; then this configuration is no machine's, but what each of its machines gets on top */

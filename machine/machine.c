@@ -26,6 +26,7 @@
 #include "devices/vga.h"
 #include "machine/block_host.h"
 #include "machine/chardev_host.h"
+#include "machine/history.h"
 #include "machine/pc.h"
 #include "machine/record.h"
 #include "machine/screendump.h"
@@ -254,6 +255,10 @@ on_poll(void *opaque, u64 now)
 	input_poll(machine->input, now);
 	if (machine->config->realtime)
 		throttle(machine, now);
+	if (machine->history && history_due(machine->history)) {
+		machine->checkpoint_wanted = true;
+		leave(machine);
+	}
 	record_poll(machine);
 	if (timed_out && !machine->ended) {
 		if (!machine->config->scripted)
@@ -354,16 +359,23 @@ static bool
 run_for_debugger(void *opaque)
 {
 	struct machine *machine = opaque;
+	bool again;
 
 	/* A Ctrl-C at the prompt was the prompt's. */
 	if (interrupted == SIGINT && machine->config->debug)
 		interrupted = 0;
 	do {
+		again = false;
 		machine->resetting = false;
 		cpus_run(machine->cpus);
 		after_leaving(machine);
+		if (machine->checkpoint_wanted && !machine->ended) {
+			history_take(machine->history);
+			again = !debugger_stopped(machine->debugger);
+		}
+		machine->checkpoint_wanted = false;
 		/* After a reset the machine goes on by itself. */
-	} while (machine->resetting && !machine->ended);
+	} while ((machine->resetting || again) && !machine->ended);
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
 		if (machine->serial[i])
 			chardev_host_flush(machine->serial[i]);
@@ -373,6 +385,9 @@ run_for_debugger(void *opaque)
 static void
 quit_for_debugger(void *opaque, int status)
 {
+	struct machine *machine = opaque;
+
+	machine->ended_by_debugger = !machine->ended;
 	end_by_host(opaque, status);
 }
 
@@ -388,6 +403,50 @@ hash_for_debugger(void *opaque)
 	return machine_hash(opaque);
 }
 
+/* Going back, even from the machine's end. */
+static bool
+back_for_debugger(void *opaque, u64 icount)
+{
+	struct machine *machine = opaque;
+
+	if (!machine->history || !history_back(machine->history, icount))
+		return false;
+	machine->ended = machine->ended_by_host = machine->ended_by_debugger = machine->off = machine->expect_met = false;
+	machine->reset_wanted = machine->wake_wanted = machine->firmware_wanted = machine->checkpoint_wanted = false;
+	machine->status = EXIT_GOOD;
+	machine->cpus->triple_fault = false;
+	return true;
+}
+
+static void
+mark_for_debugger(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	if (machine->history)
+		history_take(machine->history);
+}
+
+static void
+changed_for_debugger(void *opaque)
+{
+	struct machine *machine = opaque;
+
+	if (machine->history)
+		history_begin(machine->history);
+}
+
+static void
+history_for_debugger(void *opaque, struct debugger_history *out)
+{
+	struct machine *machine = opaque;
+
+	*out = (struct debugger_history){0};
+	if (machine->history)
+		*out = (struct debugger_history){history_oldest(machine->history), history_size(machine->history),
+						 history_count(machine->history)};
+}
+
 static char *
 screenshot_for_debugger(void *opaque, const char *path)
 {
@@ -401,6 +460,10 @@ make_debugger(struct machine *machine)
 {
 	const struct config *config = machine->config;
 	const struct debugger_host host = {
+		.back = back_for_debugger,
+		.mark = mark_for_debugger,
+		.changed = changed_for_debugger,
+		.history = history_for_debugger,
 		.opaque = machine,
 		.run = run_for_debugger,
 		.quit = quit_for_debugger,
@@ -695,6 +758,7 @@ machine_free(struct machine *machine)
 		return;
 	stop_set_hook(NULL, NULL);
 	record_free(machine);
+	history_free(machine->history);
 	debugger_free(machine->debugger);
 	machine_close_display(machine);
 	if (machine->pc)
@@ -817,6 +881,8 @@ machine_start(struct machine *machine)
 		machine->hash_next = (machine->start_instructions / machine->config->hash_every + 1) * machine->config->hash_every;
 		event_arm_icount(machine->events, &machine->hash, machine->hash_next);
 	}
+	if (machine->config->history && machine->debugger)
+		machine->history = history_new(machine, machine->config->history);
 }
 
 int
@@ -903,6 +969,19 @@ configuration_state(struct machine *machine, struct state *s)
 	free(own);
 }
 
+/* How far the host has come, so that a return into the past prints nothing twice. */
+static void
+host_ends_state(struct machine *machine, struct state *s)
+{
+	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
+		if (machine->serial[i])
+			chardev_host_state(machine->serial[i], s);
+	if (machine->debugcon)
+		chardev_host_state(machine->debugcon, s);
+	if (machine->debugger)
+		debugger_state(machine->debugger, s);
+}
+
 void
 machine_state(struct machine *machine, struct state *s)
 {
@@ -920,6 +999,8 @@ machine_state(struct machine *machine, struct state *s)
 	pc_state(machine->pc, s);
 	for (unsigned i = 0; i < machine->config->netdevs; i++)
 		net_state(machine->backend[i], s);
+	if (state_is_checkpoint(s))
+		host_ends_state(machine, s);
 }
 
 u64

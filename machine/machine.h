@@ -73,13 +73,15 @@ struct machine {
 
 	/* Why cpus_run() was left. */
 	bool reset_wanted, wake_wanted, firmware_wanted, resetting;
-	bool ended, ended_by_host;
+	bool ended, ended_by_host, ended_by_debugger;
 	bool off; /* powered off or shut down: nothing to go on with */
 	int status;
 	bool expect_met;
 	u64 host_start; /* host nanoseconds, for -realtime and -stats */
 	u64 start, start_instructions; /* virtual time and instructions then: not 0 after -snapshot-load */
 	FILE *stats;
+	struct history *history; /* NULL: no going back */
+	bool checkpoint_wanted;
 	struct record *record; /* NULL: neither recorded nor replayed */
 };
 

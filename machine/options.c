@@ -789,6 +789,13 @@ apply_ex(struct parse *p, const char *value)
 }
 
 static char *
+apply_history(struct parse *p, const char *value)
+{
+	p->config->history_given = true;
+	return parse_size(value, MIB, &p->config->history) ? NULL : error_string("-history: '%s' is no size", value);
+}
+
+static char *
 apply_trace(struct parse *p, const char *value)
 {
 	p->config->trace = copy(p->config, value);
@@ -933,6 +940,7 @@ static const struct option option[] = {
 	{"s", NULL, DEBUGGER, "the same as -gdb 1234", apply_s},
 	{"S", NULL, DEBUGGER, "with -gdb: wait for gdb before the first instruction", apply_S},
 	{"ex", "CMD", DEBUGGER, "with -debug: execute a command first, more than once if given so", apply_ex},
+	{"history", "SIZE", DEBUGGER, "memory for going back; 0: no going back; default 512M with -debug or -gdb", apply_history},
 	{"trace", "SPEC", DEBUGGER, "record exits,entries,entry-fail,inject,vmwrite,interrupts,exceptions,io,msr,cr or all; and text, "
 				    "jsonl, perfetto or kvm",
 	 apply_trace},
@@ -1144,6 +1152,8 @@ finish(struct parse *p)
 	for (unsigned i = 0; (config->debug || config->scripted || config->replay) && i < CONFIG_SERIALS; i++)
 		if (config->serial[i].kind == SERIAL_STDIO)
 			config->serial[i].kind = SERIAL_STDOUT;
+	if (!config->history_given && (config->debug || config->gdb))
+		config->history = 512 * MIB;
 	if (config->record && config->replay)
 		return error_string("-record: not of a replay");
 	if (config->replay && config->snapshot_load)

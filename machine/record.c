@@ -31,8 +31,10 @@ on_stop(void *opaque, u64 now)
 {
 	struct machine *machine = opaque;
 
-	(void)now;
-	if (!machine->ended)
+	/* The instructions are all executed, but the processors sleep on. */
+	if (now < machine->record->outcome.time)
+		event_arm(machine->events, &machine->record->stop, machine->record->outcome.time);
+	else if (!machine->ended)
 		machine_stop(machine, (int)machine->record->outcome.status);
 }
 
@@ -56,8 +58,11 @@ record_start(struct machine *machine)
 {
 	struct record *r = machine->record;
 
-	if (r && machine->config->replay && (r->outcome.by_host || r->outcome.broken))
+	/* A poll ended it: at a time, and when everything else of that time has happened. Or somebody between two runs of the processors. */
+	if (r && machine->config->replay && r->outcome.by_host == 1)
 		event_arm(machine->events, &r->stop, r->outcome.time);
+	else if (r && machine->config->replay && (r->outcome.by_host || r->outcome.broken))
+		event_arm_icount(machine->events, &r->stop, r->outcome.icount);
 }
 
 void
@@ -77,7 +82,7 @@ write_capsule(struct machine *machine, bool broken)
 	struct outcome outcome = {.time = events_now(machine->events),
 				  .icount = cpus_icount(machine->cpus),
 				  .status = (u32)(broken ? EXIT_NOT_MODELLED : machine->status & 0xff),
-				  .by_host = machine->ended_by_host,
+				  .by_host = (u8)(machine->ended_by_host + machine->ended_by_debugger),
 				  .broken = broken};
 	char *error;
 

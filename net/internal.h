@@ -32,6 +32,7 @@ struct net_backend {
 	struct events *events;
 	struct input *input;
 	struct net_pcap *pcap;
+	u64 shown, furthest; /* frames for the dump; furthest: before the machine went back in time */
 	struct net_statistics statistics;
 	void (*observer)(void *opaque, bool from_card, const u8 *frame, size_t size);
 	void *observer_opaque;

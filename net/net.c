@@ -118,6 +118,16 @@ now_ns(struct net_backend *b)
 	return events_to_ns(b->events, events_now(b->events));
 }
 
+/* Into the dump, but not again after a return into the past. */
+static void
+show(struct net_backend *b, const u8 *frame, size_t size)
+{
+	if (b->shown++ == b->furthest) {
+		b->furthest++;
+		net_pcap_frame(b->pcap, now_ns(b), frame, size);
+	}
+}
+
 static void
 from_card(void *opaque, const u8 *frame, size_t size)
 {
@@ -125,7 +135,7 @@ from_card(void *opaque, const u8 *frame, size_t size)
 
 	b->statistics.frames_from_card++;
 	b->statistics.bytes_from_card += size;
-	net_pcap_frame(b->pcap, now_ns(b), frame, size);
+	show(b, frame, size);
 	if (b->observer)
 		b->observer(b->observer_opaque, true, frame, size);
 	if (b->transmit)
@@ -156,7 +166,7 @@ net_dropped(struct net_backend *b)
 bool
 net_to_card(struct net_backend *b, const u8 *frame, size_t size)
 {
-	net_pcap_frame(b->pcap, now_ns(b), frame, size);
+	show(b, frame, size);
 	if (b->observer)
 		b->observer(b->observer_opaque, false, frame, size);
 	if (!b->link->receive || !b->link->receive(b->link->card, frame, size)) {
@@ -303,6 +313,8 @@ net_state(struct net_backend *b, struct state *s)
 {
 	state_section(s, "net", 2);
 	STATE(s, b->statistics);
+	if (state_is_checkpoint(s))
+		STATE(s, b->shown);
 	if (b->state)
 		b->state(b, s);
 }

@@ -1,0 +1,539 @@
+/*
+ * Going back in time: reverse-step, reverse-continue, reverse-to, who-wrote.
+ *
+ * The machine's host can return to checkpoints; from there the machine runs again, exactly as before, up to a moment that is wanted. A moment is the
+ * number of instructions that all processors have executed and of events that hooks have told of: no two boundaries between
+ * instructions have both in common. Close to it the machine goes by single steps. To stop at the last breakpoint before the present, the
+ * stretch from a checkpoint to the present is run twice: first to count the stops, then to make the last one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus/input.h"
+#include "debugger/internal.h"
+
+/* Instructions of each processor before a moment that are gone through one by one. */
+#define NEAR 64
+
+struct moment {
+	u64 icount, moments, time;
+};
+
+static struct moment
+present(const struct debugger *d)
+{
+	return (struct moment){cpus_icount(d->cpus), d->moments, events_now(d->cpus->events)};
+}
+
+void
+reverse_moment(struct debugger *d, struct vcpu *cpu)
+{
+	d->moments++;
+	d->again = d->moments <= d->furthest;
+	if (!d->again)
+		d->furthest = d->moments;
+	/* Past a moment between this and the instruction before. */
+	if (d->back.mode && d->back.stepping && cpus_icount(d->cpus) >= d->back.icount && d->moments > d->back.moments) {
+		d->back.reached = true;
+		hooks_stop(cpu);
+	}
+}
+
+/* --- running again --- */
+
+static bool
+reached(const struct debugger *d)
+{
+	u64 icount = cpus_icount(d->cpus);
+
+	return icount > d->back.icount || (icount == d->back.icount && d->moments >= d->back.moments);
+}
+
+bool
+reverse_instruction(struct debugger *d, struct vcpu *cpu, u64 linear)
+{
+	if (d->back.reached)
+		return true;
+	if (d->back.stepping && (reached(d) || (cpu == d->back.cpu && ++d->back.announced == d->back.wanted_instruction))) {
+		d->back.reached = true;
+		d->back.before = cpu;
+		hooks_stop(cpu);
+		return true;
+	}
+	return d->back.mode == BACK_SEEK && hooks_announced(&d->hooks, linear) ? breakpoints_at(d, cpu, linear)
+	       : d->back.mode == BACK_COUNT && hooks_announced(&d->hooks, linear) && breakpoints_at(d, cpu, linear);
+}
+
+/* The instruction under way, or the next one. */
+static void
+note_instruction(struct debugger *d, struct vcpu *cpu)
+{
+	u64 rip = cpu->current ? insn_rip(cpu, cpu->current) : cpu->rip;
+	struct vcpu *selected = d->cpu;
+	FILE *out = d->out;
+	char *text = NULL;
+	size_t size = 0;
+
+	d->out = open_memstream(&text, &size);
+	if (!d->out)
+		stop_host_error("out of memory");
+	d->cpu = cpu;
+	say(d, "cpu %u L%d #%llu  ", cpu->index, level_of(cpu), (ull)cpu_icount(cpu));
+	print_instruction(d, cpu, ADDRESS_LINEAR, cpu->long64 ? rip : (u32)(cpu->seg[CS].base + rip), NULL);
+	fclose(d->out);
+	d->out = out;
+	d->cpu = selected;
+	snprintf(d->back.instruction, sizeof(d->back.instruction), "%s", text);
+	free(text);
+	d->back.exits = d->exits;
+}
+
+bool
+reverse_passes(struct debugger *d, struct vcpu *cpu, const struct breakpoint *b)
+{
+	if (!d->back.mode)
+		return false;
+	if (d->back.mode == BACK_QUIET || d->back.reached || b->hit || (d->back.only && b != d->back.only))
+		return true;
+	if (d->back.region && cpu->vmx && cpu->vmx->current != d->back.region)
+		return true;
+	d->back.hits++;
+	if (d->back.mode != BACK_SEEK || d->back.hits != d->back.wanted)
+		return true;
+	note_instruction(d, cpu);
+	return false;
+}
+
+static void
+on_come(void *opaque, u64 now)
+{
+	struct debugger *d = opaque;
+
+	/* The instructions are all executed, but the processors sleep on. */
+	if (now < d->back.time) {
+		event_arm(d->cpus->events, &d->back.come, d->back.time);
+		return;
+	}
+	d->back.came = true;
+	hooks_stop(d->cpus->running ? d->cpus->running : d->cpu);
+}
+
+/* `icount`: where to stop at the latest, at `time` at the earliest; 0: nowhere. */
+static void
+run(struct debugger *d, bool stepping, u64 icount, u64 time)
+{
+	if (d->hooks.stepping != stepping)
+		d->code_changed = true;
+	d->hooks.stepping = d->back.stepping = stepping;
+	d->pass.cpu = NULL;
+	breakpoints_apply(d);
+	d->back.came = false;
+	d->back.time = time;
+	event_init(&d->back.come, "return", EVENT_STOP, on_come, d);
+	if (icount)
+		event_arm_icount(d->cpus->events, &d->back.come, icount);
+	d->ended = !d->host.run(d->host.opaque);
+	event_disarm(d->cpus->events, &d->back.come);
+}
+
+/* Runs to `to`, or to the stop or instruction that d->back asks for. False: something else came between. */
+static bool
+run_again(struct debugger *d, enum back_mode mode, const struct moment *to)
+{
+	u64 near = NEAR * d->cpus->count;
+	bool good;
+
+	d->back.mode = mode;
+	d->back.icount = to->icount;
+	d->back.moments = to->moments;
+	d->back.reached = false;
+	d->back.hits = d->back.announced = 0;
+	d->stop = STOP_NONE;
+	d->stop_at = NULL;
+	d->stop_text[0] = 0;
+	if (!d->back.wanted_instruction && !d->back.cpu && to->icount > cpus_icount(d->cpus) + near)
+		run(d, false, to->icount - near, 0);
+	/* Exact even where no instruction follows. */
+	if (!d->ended && d->stop == STOP_NONE && !d->back.reached) {
+		run(d, true, MAX(to->icount, 1), to->time);
+		d->back.reached |= d->back.came && d->moments >= to->moments;
+	}
+	if (!d->ended && d->stop == STOP_NONE && !d->back.reached)
+		run(d, true, 0, 0);
+	good = d->back.reached || d->ended || (mode == BACK_SEEK && d->stop != STOP_NONE);
+	d->back.mode = BACK_NOT;
+	if (d->hooks.stepping) {
+		d->hooks.stepping = d->back.stepping = false;
+		d->code_changed = true;
+	}
+	return good;
+}
+
+static bool
+go_back(struct debugger *d, u64 icount)
+{
+	bool good;
+
+	/* What hooks tell while the state is put back is not news. */
+	d->back.mode = BACK_QUIET;
+	good = d->host.back && d->host.back(d->host.opaque, icount);
+	d->back.mode = BACK_NOT;
+	if (!good)
+		return false;
+	d->ended = false;
+	d->step_cpu = NULL;
+	event_disarm(d->cpus->events, &d->until);
+	return true;
+}
+
+static struct debugger_history
+history(const struct debugger *d)
+{
+	struct debugger_history h = {0};
+
+	if (d->host.history)
+		d->host.history(d->host.opaque, &h);
+	return h;
+}
+
+static bool
+can_go_back(struct debugger *d)
+{
+	struct debugger_history h = history(d);
+
+	d->at_beginning = false;
+	reverse_changed(d);
+	if (!h.count)
+		complain(d, "nothing is kept to go back to (-history SIZE)");
+	return h.count;
+}
+
+static void
+at_beginning(struct debugger *d, const char *why)
+{
+	struct debugger_history h = history(d);
+
+	go_back(d, h.oldest + 1);
+	d->stop = STOP_STEP;
+	d->at_beginning = true;
+	snprintf(d->stop_text, sizeof(d->stop_text), "%s: what is kept begins here", why);
+}
+
+/* --- single steps --- */
+
+/* `count` instructions of processor `cpu` back from the present. */
+static void
+step_back(struct debugger *d, struct vcpu *cpu, u64 count)
+{
+	struct moment to = present(d);
+	u64 start, announced;
+
+	for (u64 near = (NEAR + count) * d->cpus->count;; near *= 16) {
+		struct moment from = {.icount = to.icount > near ? to.icount - near : 0};
+		bool all = !go_back(d, from.icount + 1);
+
+		/* As far as there is. */
+		if (all && !go_back(d, history(d).oldest + 1))
+			return;
+		if (cpus_icount(d->cpus) >= to.icount && all) {
+			at_beginning(d, "no instruction before");
+			return;
+		}
+		d->back.cpu = NULL;
+		d->back.wanted_instruction = 0;
+		if (!all && from.icount > cpus_icount(d->cpus) + near && !run_again(d, BACK_QUIET, &from))
+			return;
+		d->host.mark(d->host.opaque);
+		start = cpus_icount(d->cpus);
+		d->back.cpu = cpu;
+		if (!run_again(d, BACK_QUIET, &to))
+			return;
+		/* The present itself was announced too, unless it was reached otherwise. */
+		announced = d->back.announced;
+		if (announced < count && !all)
+			continue;
+		if (announced < count) {
+			at_beginning(d, "no instruction before");
+			d->back.cpu = NULL;
+			return;
+		}
+		if (!go_back(d, start + 1))
+			return;
+		d->back.wanted_instruction = announced - count + 1;
+		if (run_again(d, BACK_QUIET, &to))
+			d->stop = STOP_STEP;
+		d->back.wanted_instruction = 0;
+		d->back.cpu = NULL;
+		d->cpu = cpu;
+		return;
+	}
+}
+
+/* --- the last stop before --- */
+
+static bool
+same(const struct moment *a, const struct moment *b)
+{
+	return a->icount == b->icount && a->moments == b->moments;
+}
+
+/* To the last stop by d->back.only, or by any breakpoint, before the present. False: there is none, and the machine is at the beginning. */
+static bool
+last_stop(struct debugger *d)
+{
+	struct moment now = present(d), end = now, start;
+
+	while (go_back(d, end.icount)) {
+		start = present(d);
+		if (!run_again(d, BACK_COUNT, &end))
+			return true;
+		for (d->back.wanted = d->back.hits; d->back.wanted; d->back.wanted--) {
+			struct moment found;
+
+			if (!go_back(d, start.icount + 1) || !run_again(d, BACK_SEEK, &end))
+				return true;
+			found = present(d);
+			/* Not the one by which the present was reached. */
+			if (!same(&found, &now) && d->stop != STOP_NONE)
+				return true;
+		}
+		end = start;
+	}
+	return false;
+}
+
+/* A write is found after it happened; going back, one has not come by it yet. */
+static void
+before_the_write(struct debugger *d)
+{
+	const struct breakpoint *at = d->stop_at;
+	char text[sizeof(d->stop_text)];
+
+	memcpy(text, d->stop_text, sizeof(text));
+	step_back(d, d->cpu, 1);
+	d->stop = STOP_WATCH;
+	d->stop_at = at;
+	memcpy(d->stop_text, text, sizeof(text));
+}
+
+void
+reverse_continue(struct debugger *d)
+{
+	d->at_beginning = false;
+	reverse_changed(d);
+	if (!last_stop(d))
+		at_beginning(d, "no stop before");
+	else if (d->stop == STOP_WATCH)
+		before_the_write(d);
+}
+
+void
+reverse_step(struct debugger *d, struct vcpu *cpu, u64 count)
+{
+	d->at_beginning = false;
+	reverse_changed(d);
+	step_back(d, cpu, count);
+}
+
+/* --- commands --- */
+
+void
+command_reverse_step(struct debugger *d, const char *arguments)
+{
+	u64 count = 1;
+
+	if (*arguments && !number_argument(d, arguments, &count))
+		return;
+	if (!count || !can_go_back(d))
+		return;
+	reverse_step(d, d->cpu, count);
+	where_am_i(d);
+}
+
+void
+command_reverse_continue(struct debugger *d, const char *arguments)
+{
+	(void)arguments;
+	if (!can_go_back(d))
+		return;
+	reverse_continue(d);
+	where_am_i(d);
+	if (d->stop_at && d->stop_at->temporary)
+		breakpoint_delete(d, (struct breakpoint *)d->stop_at);
+}
+
+static void
+to_icount(struct debugger *d, u64 icount)
+{
+	struct moment to = {.icount = icount};
+
+	if (icount > cpus_icount(d->cpus)) {
+		complain(d, "instruction %llu is not in the past: it is %llu", (ull)icount, (ull)cpus_icount(d->cpus));
+		return;
+	}
+	if (!go_back(d, icount + 1)) {
+		complain(d, "what is kept begins at instruction %llu", (ull)history(d).oldest);
+		return;
+	}
+	run_again(d, BACK_QUIET, &to);
+	where_am_i(d);
+}
+
+void
+command_reverse_to(struct debugger *d, const char *arguments)
+{
+	struct breakpoint b = {.kind = BREAK_EXECUTE, .on_read = true, .on_write = true}, *only;
+	const char *at = arguments;
+	char word[32];
+	u64 icount;
+
+	if (!can_go_back(d))
+		return;
+	if (!next_word(&at, word, sizeof(word))) {
+		complain(d, "reverse-to what? (an event or address as of `break`, or icount N)");
+		return;
+	}
+	if (!strcmp(word, "icount")) {
+		if (number_argument(d, at, &icount))
+			to_icount(d, icount);
+		return;
+	}
+	if (!breakpoint_parse(d, arguments, &b))
+		return;
+	only = breakpoint_add(d, b);
+	d->back.only = only;
+	d->at_beginning = false;
+	if (!last_stop(d))
+		at_beginning(d, "there was none");
+	d->back.only = NULL;
+	breakpoint_delete(d, only);
+	where_am_i(d);
+}
+
+/* --- who-wrote --- */
+
+/* The present again, after looking at the past. */
+static void
+return_to(struct debugger *d, const struct moment *now, struct vcpu *cpu, bool ended)
+{
+	/* Without whatever the search had watched. */
+	if (go_back(d, now->icount))
+		run_again(d, BACK_QUIET, now);
+	d->cpu = cpu;
+	d->ended |= ended;
+	d->stop_text[0] = 0;
+}
+
+static void
+tell_writer(struct debugger *d, const char *what)
+{
+	const struct exit_record *e = d->back.exits ? exit_number(d, d->back.exits - 1) : NULL;
+
+	say(d, "%s\n%s", what, d->back.instruction);
+	if (e)
+		say(d, "after exit %llu %s\n", (ull)d->back.exits - 1, reason_text(e->reason));
+}
+
+static void
+search_writer(struct debugger *d, struct breakpoint *only)
+{
+	struct moment now = present(d);
+	struct vcpu *cpu = d->cpu;
+	bool ended = d->ended, found;
+	char text[sizeof(d->stop_text)];
+
+	d->back.only = only;
+	found = last_stop(d);
+	memcpy(text, d->stop_text, sizeof(text));
+	d->back.only = NULL;
+	d->back.region = 0;
+	breakpoint_delete(d, only);
+	if (found && d->stop != STOP_INTERRUPT)
+		tell_writer(d, text);
+	else
+		say(d, "nobody did since instruction %llu\n", (ull)history(d).oldest);
+	return_to(d, &now, cpu, ended);
+}
+
+/* What the processor itself writes at a VM exit. */
+static void
+tell_exit(struct debugger *d, const struct vmcs_field *field)
+{
+	unsigned type = field->encoding >> 10 & 3;
+	const struct exit_record *e = d->exits ? exit_number(d, d->exits - 1) : NULL;
+
+	if ((type == 1 || type == 2) && e)
+		say(d, "the processor writes it at VM exits; the last was exit %llu %s at instruction %llu\n", (ull)d->exits - 1,
+		    reason_text(e->reason), (ull)e->icount);
+}
+
+void
+command_who_wrote(struct debugger *d, const char *arguments)
+{
+	struct breakpoint b = {.kind = BREAK_EXECUTE, .on_read = true, .on_write = true};
+	const struct vmcs_field *field = NULL;
+	const char *at = arguments;
+	char word[64], *text;
+	bool good;
+
+	if (!can_go_back(d))
+		return;
+	if (!next_word(&at, word, sizeof(word))) {
+		complain(d, "who wrote what? (an address as of `watch`, or a VMCS field)");
+		return;
+	}
+	for (unsigned i = 0; (field = vmcs_field_at(i)) && strcmp(field->name, !strncmp(word, "vmcs.", 5) ? word + 5 : word) != 0; i++)
+		;
+	if (field && !*at) {
+		tell_exit(d, field);
+		text = error_string("vmwrite %s", field->name);
+		good = breakpoint_parse(d, text, &b);
+		free(text);
+		d->back.region = d->cpu->vmx ? d->cpu->vmx->current : 0;
+	} else {
+		good = watchpoint_parse(d, arguments, false, true, &b);
+		/* The memory, by whatever address it is written. */
+		if (good && b.address == ADDRESS_LINEAR) {
+			u64 gpa, physical;
+
+			good = linear_peek(d->cpu, b.first, &gpa, &physical);
+			if (!good)
+				complain(d, "no memory there");
+			b.last = physical + (b.last - b.first);
+			b.first = physical;
+			b.address = ADDRESS_PHYSICAL;
+		}
+	}
+	if (good)
+		search_writer(d, breakpoint_add(d, b));
+}
+
+void
+info_history(struct debugger *d, const char *arguments)
+{
+	struct debugger_history h = history(d);
+
+	(void)arguments;
+	if (!h.count) {
+		say(d, "nothing is kept to go back to (-history SIZE)\n");
+		return;
+	}
+	say(d, "%u moments from instruction %llu on, %llu KiB; input from outside %llu KiB%s\n", h.count, (ull)h.oldest, (ull)h.size >> 10,
+	    (ull)input_log_size(d->input) >> 10, input_in_past(d->input) ? "; this is the past" : "");
+}
+
+/* --- for others --- */
+
+void
+reverse_changed(struct debugger *d)
+{
+	if (d->changed && d->host.changed)
+		d->host.changed(d->host.opaque);
+	d->changed = false;
+}
+
+bool
+debugger_stopped(const struct debugger *d)
+{
+	return d->stop != STOP_NONE || d->back.reached || d->back.came;
+}

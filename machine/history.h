@@ -1,0 +1,32 @@
+/*
+ * Moments to which the machine can return: checkpoints in memory, taken often enough that running from one to any later moment takes a fraction of a
+ * second. What came from outside since is in the log of bus/input, so running again is exact.
+ *
+ * A checkpoint is what x_state() functions visit (state_checkpoint()), the door's position, and an undo log of RAM (dirty.h). When memory runs short,
+ * checkpoints go where they are densest for their age; the oldest goes last.
+ */
+#ifndef NB_MACHINE_HISTORY_H
+#define NB_MACHINE_HISTORY_H
+
+#include "base/types.h"
+
+struct history;
+struct machine;
+
+/* `limit`: bytes. The first checkpoint is taken now. */
+struct history *history_new(struct machine *machine, u64 limit);
+void history_free(struct history *h);
+
+/* Is it time for a checkpoint? From an event; then the machine is to be stopped and history_take() called. */
+bool history_due(struct history *h);
+void history_take(struct history *h);
+/* Returns to the newest checkpoint from before instruction `icount` of all processors together. False: there is none, and nothing changed. */
+bool history_back(struct history *h, u64 icount);
+/* Somebody has changed the machine: running again from before would not come here. History begins here. */
+void history_begin(struct history *h);
+/* Of the oldest checkpoint; how many there are; bytes. */
+u64 history_oldest(const struct history *h);
+unsigned history_count(const struct history *h);
+u64 history_size(const struct history *h);
+
+#endif
