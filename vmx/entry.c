@@ -179,6 +179,7 @@ load_guest(struct vcpu *cpu, const struct vmcs *v)
 {
 	struct vmx *vmx = cpu->vmx;
 
+	cpu->monitor.armed = false; /* LD-11 */
 	cpu->cr0 = (v->guest_cr0 & ~CR0_KEPT) | (cpu->cr0 & CR0_KEPT);
 	cpu->cr3 = v->guest_cr3;
 	cpu->cr4 = v->guest_cr4;

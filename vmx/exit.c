@@ -251,6 +251,7 @@ load_host(struct vcpu *cpu)
 	cpu->long64 = host64;
 	cpu_set_rflags(cpu, 2);
 	cpu->activity = ACTIVITY_ACTIVE;
+	cpu->monitor.armed = false;
 	cpu->shadow = 0;
 	cpu->pending_db = 0;
 	cpu->pending &= ~(PEND_DB | PEND_MTF | PEND_VMX);

@@ -104,6 +104,7 @@ op_vmxon(struct vcpu *cpu, const struct insn *in)
 		return;
 	}
 	vmx->operation = true;
+	cpu->monitor.armed = false;
 	vmx->vmxon_pointer = pointer;
 	vmx->current = NO_VMCS;
 	tlb_address_mask_changed(cpu);
@@ -119,6 +120,7 @@ op_vmxoff(struct vcpu *cpu, const struct insn *in)
 	check_common(cpu, VMX_INSN_VMXOFF);
 	vmx_store_current(vmx);
 	vmx->operation = false;
+	cpu->monitor.armed = false;
 	vmx->vmxon_pointer = vmx->current = NO_VMCS;
 	succeed(cpu);
 	tlb_address_mask_changed(cpu);

@@ -205,6 +205,7 @@ non_root_operation_is_left_and_resumed(void **state)
 	assert_int_equal(execute(cpu, op_rsm, &rsm), NO_FAULT);
 	assert_true(cpu->nonroot);
 	assert_int_equal(cpu->pdpte[2], 0x5001);
+	RULE("NR-38");
 	cpu->nonroot = false;
 }
 

@@ -418,6 +418,7 @@ the_tag_tells_apart_what_must_not_share_translations(void **state)
 	assert_true(plain && plain != dirty && plain != mbec && dirty != mbec);
 	assert_int_equal(plain >> 12, EPT_TABLES >> 12);
 	assert_int_equal(dirty >> 12, EPT_TABLES >> 12);
+	RULE("TLB-07");
 }
 
 int

@@ -837,6 +837,7 @@ iret_ends_virtual_nmi_blocking_and_an_exit_of_it_says_so(void **state)
 	expect_exit(REASON_EXCEPTION_NMI, 0x40000000, GUEST_CODE);
 	assert_int_equal(f->v->exit_interruption_info, 0x80001b0e);
 	assert_int_equal(f->v->guest_interruptibility, 0);
+	RULE("IF-05 EV-06");
 }
 
 static void

@@ -121,7 +121,7 @@ features_start_with_the_entry_and_stop_with_the_exit(void **state)
 	f->cpu->vmx->ple_first = f->cpu->vmx->ple_last = 77;
 	fixture_enter(f);
 	assert_int_equal(vmx_guest_tsc(f->cpu, 5), 1005);
-	assert_true(event_is_armed(&f->cpu->vmx->timer));
+	assert_true(event_armed(&f->cpu->vmx->timer));
 	assert_int_equal(f->cpu->vmx->ple_first, 0);
 	assert_int_equal(f->cpu->vmx->ple_last, 0);
 	RULE("LD-14");
@@ -131,7 +131,7 @@ features_start_with_the_entry_and_stop_with_the_exit(void **state)
 	RULE("LD-13 INJ-19");
 	leave();
 	assert_int_equal(vmx_guest_tsc(f->cpu, 5), 5);
-	assert_false(event_is_armed(&f->cpu->vmx->timer));
+	assert_false(event_armed(&f->cpu->vmx->timer));
 	assert_false(f->cpu->vmx->virtual_interrupt);
 	assert_int_equal(vmx_eptp(f->cpu), 0);
 	RULE("HL-13");
