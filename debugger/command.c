@@ -121,7 +121,7 @@ static const struct command commands[] = {
 	 "the whole walk of a linear address, through EPT too; guest: of the current VMCS's guest, from the hypervisor",
 	 "walk 0xffff888000000000", command_walk, 0},
 	{"ept", NULL, "GPA | dump", "the EPT walk of a guest-physical address; all of the EPT, ranges merged", "ept 0xfee00000", command_ept, 0},
-	{"trace", NULL, "SPEC [FILE] | off", "record exits,entries,entry-fail,inject,vmwrite,interrupts,exceptions,io,msr,cr or all; "
+	{"trace", NULL, "SPEC [FILE] | off", "record exits,entries,entry-fail,inject,vmwrite,interrupts,exceptions,io,msr,cr,packets or all; "
 					    "with text, jsonl, perfetto or kvm for the format",
 	 "trace exits,entries,perfetto run.json", command_trace, 0},
 

@@ -257,6 +257,19 @@ complete(const char *text, int start, int end)
 	return found;
 }
 
+/* Ctrl-C at the prompt: a new line. */
+static int
+forget_line(void)
+{
+	if (!shell->host.interrupted || !shell->host.interrupted(shell->host.opaque))
+		return 0;
+	rl_replace_line("", 0);
+	rl_crlf();
+	rl_on_new_line();
+	rl_redisplay();
+	return 0;
+}
+
 static char *
 history_file(void)
 {
@@ -273,7 +286,8 @@ interactive(struct debugger *d)
 
 	rl_readline_name = "nestbox";
 	rl_attempted_completion_function = complete;
-	rl_basic_word_break_characters = " \t\n\"\\'`@><=;|&{(+-*[,/";
+	rl_event_hook = forget_line;
+	rl_basic_word_break_characters = " \t\n\"\\'`@><=;|&{(+-*[,";
 	using_history();
 	read_history(history);
 	while (!d->quit && (line = readline("(nestbox) "))) {

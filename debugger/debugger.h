@@ -42,6 +42,8 @@ struct debugger_host {
 	void (*mark)(void *opaque);
 	void (*changed)(void *opaque);
 	void (*history)(void *opaque, struct debugger_history *out);
+	/* Was there a Ctrl-C since it was last asked? May be NULL. */
+	bool (*interrupted)(void *opaque);
 	/* What `info` shows of the board; each may be NULL. */
 	struct pic *pic;
 	struct ioapic *ioapic;

@@ -191,6 +191,7 @@ debugger_mmio(struct debugger *d, unsigned card, u32 offset, unsigned size, bool
 void
 debugger_packet(struct debugger *d, unsigned card, bool write, const u8 *data, size_t size)
 {
+	trace_packet(d, card, write, data, size);
 	if (!(d->events_wanted & 1u << BREAK_PACKET))
 		return;
 	d->happening = (struct happening){

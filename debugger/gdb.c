@@ -359,7 +359,7 @@ stop_reply(struct debugger *d)
 	else if (d->stop == STOP_WATCH)
 		sprintf(end, "%s:%llx;", d->stop_write ? "watch" : "rwatch", (ull)d->stop_address);
 	else if (d->stop == STOP_BREAKPOINT && d->stop_at && d->stop_at->gdb)
-		sprintf(end, "swbreak:;");
+		sprintf(end, d->stop_at->hardware ? "hwbreak:;" : "swbreak:;");
 	reply(d, text);
 }
 
@@ -429,6 +429,40 @@ read_memory(struct debugger *d, const char *at)
 	reply(d, done || !length ? d->gdb->reply : "E14");
 }
 
+/* Bytes of a reply, those with a meaning in packets escaped. */
+static char *
+put_binary(char *to, const u8 *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		bool special = bytes[i] == '#' || bytes[i] == '$' || bytes[i] == '}' || bytes[i] == '*';
+
+		if (special)
+			*to++ = '}';
+		*to++ = (char)(special ? bytes[i] ^ 0x20 : bytes[i]);
+	}
+	return to;
+}
+
+/* x ADDR,LENGTH: 'b' and as many bytes as are there. */
+static void
+read_binary(struct debugger *d, const char *at)
+{
+	char *end, *to = d->gdb->reply;
+	u64 address = strtoull(at, &end, 16), length = *end == ',' ? strtoull(end + 1, NULL, 16) : 0, done = 0;
+	u8 byte;
+
+	length = MIN(length, PACKET / 2 - 16);
+	*to++ = 'b';
+	while (done < length && d_peek(d, d->cpu, ADDRESS_LINEAR, address + done, &byte, 1)) {
+		to = put_binary(to, &byte, 1);
+		done++;
+	}
+	if (done || !length)
+		send_packet(d, d->gdb->reply, (size_t)(to - d->gdb->reply));
+	else
+		reply(d, "E14");
+}
+
 /* M ADDR,LENGTH:HEX and X ADDR,LENGTH:BYTES */
 static void
 write_memory(struct debugger *d, const char *at, bool binary)
@@ -466,6 +500,7 @@ set_breakpoint(struct debugger *d, const char *at, bool insert)
 			       .first = address,
 			       .last = address + (type < 2 ? 0 : MAX(size, 1) - 1),
 			       .gdb = true,
+			       .hardware = type == 1,
 			       .on_write = type == 2 || type == 4,
 			       .on_read = type == 3 || type == 4};
 
@@ -474,8 +509,8 @@ set_breakpoint(struct debugger *d, const char *at, bool insert)
 		return;
 	}
 	for (struct breakpoint *old = d->breakpoints; old; old = old->next)
-		if (old->gdb && old->kind == b.kind && old->first == b.first && old->last == b.last && old->on_read == b.on_read &&
-		    old->on_write == b.on_write) {
+		if (old->gdb && old->kind == b.kind && old->hardware == b.hardware && old->first == b.first && old->last == b.last &&
+		    old->on_read == b.on_read && old->on_write == b.on_write) {
 			if (!insert)
 				breakpoint_delete(d, old);
 			reply(d, "OK");
@@ -496,14 +531,7 @@ transfer(struct debugger *d, const char *text, const char *at)
 	length = MIN(length, PACKET / 2);
 	offset = MIN(offset, size);
 	*to++ = offset + length >= size ? 'l' : 'm';
-	for (size_t i = offset; i < size && i < offset + length; i++) {
-		if (strchr("#$}*", text[i])) {
-			*to++ = '}';
-			*to++ = (char)(text[i] ^ 0x20);
-		} else {
-			*to++ = text[i];
-		}
-	}
+	to = put_binary(to, (const u8 *)text + offset, MIN(length, size - offset));
 	send_packet(d, d->gdb->reply, (size_t)(to - d->gdb->reply));
 }
 
@@ -551,7 +579,7 @@ query(struct debugger *d, const char *p)
 
 	if (!strncmp(p, "qSupported", 10)) {
 		snprintf(d->gdb->reply, PACKET,
-			 "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+;"
+			 "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+;swbreak+;hwbreak+;binary-upload+;"
 			 "ReverseStep+;ReverseContinue+",
 			 PACKET);
 		reply(d, d->gdb->reply);
@@ -628,6 +656,7 @@ gdb_session(struct debugger *d)
 		case 'p': one_register(d, p + 1, false); break;
 		case 'P': one_register(d, p + 1, true); break;
 		case 'm': read_memory(d, p + 1); break;
+		case 'x': read_binary(d, p + 1); break;
 		case 'M': write_memory(d, p + 1, false); break;
 		case 'X': write_memory(d, p + 1, true); break;
 		case 'Z': set_breakpoint(d, p + 1, true); break;

@@ -394,6 +394,10 @@ command_search(struct debugger *d, const char *arguments)
 			}
 		if (base > base + PAGE_SIZE)
 			break;
+		if ((base & 0xffffff) == 0 && d->host.interrupted && d->host.interrupted(d->host.opaque)) {
+			complain(d, "interrupted at %#llx", (ull)base);
+			return;
+		}
 	}
 	if (!found)
 		say(d, "not found\n");
@@ -647,13 +651,13 @@ info_tlb(struct debugger *d, const char *arguments)
 		say(d, "%ccontext %u: vpid %u pcid %u eptp %#llx mode %#llx\n", c == d->cpu->context ? '*' : ' ', n, c->key->vpid, c->key->pcid,
 		    (ull)c->key->eptp, (ull)c->key->mode);
 		for (unsigned kind = 0; kind < TLB_KINDS; kind++)
-			for (unsigned i = 0; i < TLB_SIZE; i++) {
-				const struct tlb_entry *e = &c->entry[kind][i];
+			for (unsigned i = 0; i < TLB_SIZE + (c->victims ? TLB_VICTIMS : 0); i++) {
+				const struct tlb_entry *e = i < TLB_SIZE ? &c->entry[kind][i] : &c->victim[kind][i - TLB_SIZE];
 				u64 page = e->tag_r != ~0ull ? e->tag_r : e->tag_w != ~0ull ? e->tag_w : e->tag_x;
 
 				if (page != ~0ull)
-					say(d, "   %016llx %s%s%s %s\n", (ull)page, e->tag_r != ~0ull ? "R" : "-", e->tag_w != ~0ull ? "W" : "-",
-					    e->tag_x != ~0ull ? "X" : "-", kinds[kind]);
+					say(d, "   %016llx %s%s%s %s%s\n", (ull)page, e->tag_r != ~0ull ? "R" : "-", e->tag_w != ~0ull ? "W" : "-",
+					    e->tag_x != ~0ull ? "X" : "-", kinds[kind], i < TLB_SIZE ? "" : ", evicted");
 			}
 	}
 }

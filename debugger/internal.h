@@ -60,7 +60,7 @@ struct breakpoint {
 	u64 first, last; /* addresses, or reasons, vectors, ports...; 0..~0: any */
 	u64 linear;      /* of ADDRESS_VIRTUAL, when it was set; first is the offset */
 	u16 selector;
-	bool any, disabled, temporary, gdb;
+	bool any, disabled, temporary, gdb, hardware; /* hardware: gdb's word for it */
 	bool on_read, on_write;
 	u64 least_rsp; /* of temporary ones of `next`: only in this frame or further out; 0: none */
 	struct vcpu *only_cpu;
@@ -344,17 +344,20 @@ const char *symbol_name_at(struct debugger *d, unsigned index);
 void command_symbols(struct debugger *d, const char *arguments);
 
 /* --- unwind.c --- */
+/* By unwind tables: where the selected processor's function returns to, and RSP then. */
+bool frame_return(struct debugger *d, u64 *rip, u64 *rsp);
 void command_backtrace(struct debugger *d, const char *arguments);
 
 /* --- trace.c --- */
 enum trace_kind {
 	TRACE_EXITS = 1, TRACE_ENTRIES = 2, TRACE_ENTRY_FAIL = 4, TRACE_INJECT = 8, TRACE_VMWRITE = 16, TRACE_INTERRUPTS = 32,
-	TRACE_EXCEPTIONS = 64, TRACE_IO = 128, TRACE_MSR = 256, TRACE_CR = 512
+	TRACE_EXCEPTIONS = 64, TRACE_IO = 128, TRACE_MSR = 256, TRACE_CR = 512, TRACE_PACKETS = 1024
 };
 void trace_exit(struct debugger *d, struct vcpu *cpu, const struct exit_record *e);
 void trace_entry(struct debugger *d, struct vcpu *cpu);
 void trace_other(struct debugger *d, struct vcpu *cpu, enum trace_kind kind, const char *name, const char *format, ...) PRINTF(5, 6);
 void trace_inject(struct debugger *d, struct vcpu *cpu, const struct event_info *event);
+void trace_packet(struct debugger *d, unsigned card, bool sent, const u8 *data, size_t size);
 bool trace_wants(const struct debugger *d, enum trace_kind kind);
 void trace_free(struct debugger *d);
 void command_trace(struct debugger *d, const char *arguments);

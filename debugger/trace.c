@@ -27,7 +27,7 @@ static const struct {
 } kinds[] = {
 	{"exits", TRACE_EXITS},         {"entries", TRACE_ENTRIES},       {"entry-fail", TRACE_ENTRY_FAIL}, {"inject", TRACE_INJECT},
 	{"injections", TRACE_INJECT},   {"vmwrite", TRACE_VMWRITE},       {"interrupts", TRACE_INTERRUPTS}, {"exceptions", TRACE_EXCEPTIONS},
-	{"io", TRACE_IO},               {"msr", TRACE_MSR},               {"cr", TRACE_CR},
+	{"io", TRACE_IO},               {"msr", TRACE_MSR},               {"cr", TRACE_CR},               {"packets", TRACE_PACKETS},
 	{"vmx", TRACE_EXITS | TRACE_ENTRIES | TRACE_ENTRY_FAIL | TRACE_INJECT},
 	{"all", ~0u},
 };
@@ -202,6 +202,38 @@ trace_other(struct debugger *d, struct vcpu *cpu, enum trace_kind kind, const ch
 }
 
 void
+trace_packet(struct debugger *d, unsigned card, bool sent, const u8 *data, size_t size)
+{
+	struct trace *t = d->trace;
+	struct vcpu *cpu = d->cpus->running ? d->cpus->running : d->cpus->cpu[0];
+	u64 now = events_now(d->cpus->events);
+	const char *name = sent ? "packet_sent" : "packet_received";
+	unsigned type = size >= 14 ? (unsigned)data[12] << 8 | data[13] : 0;
+	char text[120] = "";
+
+	if (!trace_wants(d, TRACE_PACKETS))
+		return;
+	if (size >= 14)
+		snprintf(text, sizeof(text), "card=%u size=%zu type=%#06x from=%02x:%02x:%02x:%02x:%02x:%02x to=%02x:%02x:%02x:%02x:%02x:%02x", card,
+			 size, type, data[6], data[7], data[8], data[9], data[10], data[11], data[0], data[1], data[2], data[3], data[4], data[5]);
+	switch (t->format) {
+	case FORMAT_TEXT: fprintf(t->out, "%llu %s %s\n", (ull)now, name, text); break;
+	case FORMAT_JSONL:
+		fprintf(t->out, "{\"event\":\"%s\",\"time\":%llu,\"card\":%u,\"size\":%zu,\"what\":\"%s\"}\n", name, (ull)now, card, size, text);
+		break;
+	case FORMAT_PERFETTO:
+		separate(t);
+		fprintf(t->out, "{\"ph\":\"i\",\"s\":\"t\",\"pid\":%u,\"tid\":%u,\"ts\":%.3f,\"name\":\"%s\",\"args\":{\"what\":\"%s\"}}",
+			d->cpus->count, card + 1, microseconds(d, now), name, text);
+		break;
+	case FORMAT_KVM:
+		kvm_line(d, cpu, now);
+		fprintf(t->out, "nestbox_%s: %s\n", name, text);
+		break;
+	}
+}
+
+void
 trace_free(struct debugger *d)
 {
 	struct trace *t = d->trace;
@@ -229,6 +261,10 @@ name_tracks(struct debugger *d)
 			fprintf(d->trace->out, "{\"ph\":\"M\",\"pid\":%u,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"L%d\"}}", n, level,
 				level);
 		}
+	}
+	if (d->trace->kinds & TRACE_PACKETS) {
+		separate(d->trace);
+		fprintf(d->trace->out, "{\"ph\":\"M\",\"pid\":%u,\"name\":\"process_name\",\"args\":{\"name\":\"network\"}}", d->cpus->count);
 	}
 }
 
@@ -263,7 +299,7 @@ debugger_trace(struct debugger *d, const char *spec, const char *path)
 			}
 		if (!known)
 			return error_string("-trace: '%.*s' is none of exits, entries, entry-fail, inject, vmwrite, interrupts, "
-					    "exceptions, io, msr, cr, vmx, all, text, jsonl, perfetto, kvm",
+					    "exceptions, io, msr, cr, packets, vmx, all, text, jsonl, perfetto, kvm",
 					    (int)length, at);
 		at += length + (at[length] == ',');
 	}

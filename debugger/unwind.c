@@ -259,21 +259,46 @@ step_up(struct debugger *d, const struct space *space, struct frame *f, bool fir
 	return first && scan_stack(d, space, f) ? "guess: next return address on the stack" : NULL;
 }
 
+static void
+frame_of(const struct vcpu *cpu, struct frame *f)
+{
+	static const u8 general[16] = {RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, 8, 9, 10, 11, 12, 13, 14, 15};
+
+	*f = (struct frame){.interrupted = true};
+	for (unsigned i = 0; i < 16; i++)
+		f->r[i] = cpu->r[general[i]];
+	f->r[DWARF_RIP] = linear_rip(cpu);
+}
+
+bool
+frame_return(struct debugger *d, u64 *rip, u64 *rsp)
+{
+	struct space space = space_of(d->cpu);
+	struct frame f;
+	const char *by;
+
+	frame_of(d->cpu, &f);
+	by = step_up(d, &space, &f, false);
+	/* Frame pointers are not to be trusted in the first and last instructions of a function. */
+	if (!by || !strcmp(by, "frame pointer"))
+		return false;
+	*rip = f.r[DWARF_RIP];
+	*rsp = f.r[DWARF_RSP];
+	return true;
+}
+
 void
 command_backtrace(struct debugger *d, const char *arguments)
 {
-	static const u8 general[16] = {RAX, RDX, RCX, RBX, RSI, RDI, RBP, RSP, 8, 9, 10, 11, 12, 13, 14, 15};
 	struct space space = space_of(d->cpu);
-	struct frame f = {.interrupted = true};
+	struct frame f;
 	const char *by = "";
 	char symbol[120];
 	u64 frames = FRAMES, number;
 
 	if (*arguments && !number_argument(d, arguments, &frames))
 		return;
-	for (unsigned i = 0; i < 16; i++)
-		f.r[i] = d->cpu->r[general[i]];
-	f.r[DWARF_RIP] = linear_rip(d->cpu);
+	frame_of(d->cpu, &f);
 	for (number = 0; by && number < frames; number++) {
 		u64 place = f.r[DWARF_RIP] - !f.interrupted;
 

@@ -416,6 +416,7 @@ void
 command_why(struct debugger *d, const char *arguments)
 {
 	const struct exit_record *e;
+	struct vcpu *selected;
 	char text[200], line[64];
 	u64 number = d->exits - 1;
 
@@ -426,6 +427,8 @@ command_why(struct debugger *d, const char *arguments)
 		complain(d, d->exits ? "that exit is not remembered" : "no VM exits since the debugger listens");
 		return;
 	}
+	selected = d->cpu;
+	d->cpu = d->cpus->cpu[e->cpu]; /* the one that exited */
 	describe_exit(e, text, sizeof(text));
 	say(d, "exit %llu: %s from %#llx%s%s\n", (ull)number, reason_text(e->reason), (ull)e->rip, *text ? ": " : "", text);
 	if (e->failed && d->refused_rule[0])
@@ -455,4 +458,5 @@ command_why(struct debugger *d, const char *arguments)
 	case REASON_PREEMPTION_TIMER: written_by(d, VMCS_preemption_timer_value); break;
 	default: break;
 	}
+	d->cpu = selected;
 }

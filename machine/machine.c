@@ -42,6 +42,10 @@ LOG_CATEGORY("machine");
 
 /* Set by signal handlers, read at the next poll. */
 static volatile sig_atomic_t interrupted, timed_out;
+/* What Ctrl-C stops at once: processors that the debugger's shell lets run. */
+static struct cpus *volatile under_debugger;
+/* The shell waits for a command: any number of Ctrl-C is its own business. */
+static volatile sig_atomic_t at_prompt;
 
 /* ---- What ends a run ---- */
 
@@ -190,8 +194,18 @@ on_signal(int number)
 		timed_out = 1;
 		return;
 	}
+	if (number == SIGINT && at_prompt) {
+		interrupted = number;
+		return;
+	}
 	if (number != SIGALRM && !interrupted) {
 		interrupted = number;
+		/* Stop where the processor next looks, sooner than the next poll. Between instructions these flags can be set at any time. */
+		if (number == SIGINT && under_debugger) {
+			under_debugger->stop = true;
+			if (under_debugger->running)
+				under_debugger->running->exit_request = 1;
+		}
 		return;
 	}
 	/* The second of its kind: the emulator itself hangs. */
@@ -364,21 +378,27 @@ run_for_debugger(void *opaque)
 	/* A Ctrl-C at the prompt was the prompt's. */
 	if (interrupted == SIGINT && machine->config->debug)
 		interrupted = 0;
+	at_prompt = 0;
 	do {
 		again = false;
 		machine->resetting = false;
+		under_debugger = machine->config->debug ? machine->cpus : NULL;
 		cpus_run(machine->cpus);
+		under_debugger = NULL;
 		after_leaving(machine);
+		if (interrupted == SIGINT && machine->config->debug && !machine->ended)
+			debugger_interrupt(machine->debugger);
 		if (machine->checkpoint_wanted && !machine->ended) {
 			history_take(machine->history);
 			again = !debugger_stopped(machine->debugger);
 		}
 		machine->checkpoint_wanted = false;
 		/* After a reset the machine goes on by itself. */
-	} while ((machine->resetting || again) && !machine->ended);
+	} while ((machine->resetting || again) && !machine->ended && !debugger_stopped(machine->debugger));
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
 		if (machine->serial[i])
 			chardev_host_flush(machine->serial[i]);
+	at_prompt = machine->config->debug;
 	return !machine->ended;
 }
 
@@ -401,6 +421,18 @@ static u64
 hash_for_debugger(void *opaque)
 {
 	return machine_hash(opaque);
+}
+
+/* Was there a Ctrl-C since it was last asked? */
+static bool
+interrupted_for_debugger(void *opaque)
+{
+	bool was = interrupted == SIGINT;
+
+	(void)opaque;
+	if (was)
+		interrupted = 0;
+	return was;
 }
 
 /* Going back, even from the machine's end. */
@@ -471,6 +503,7 @@ make_debugger(struct machine *machine)
 		.hash = hash_for_debugger,
 		.screenshot = machine->pc->vga ? screenshot_for_debugger : NULL,
 		.display = machine->pc->vga ? &machine->pc->vga->display : NULL,
+		.interrupted = interrupted_for_debugger,
 		.pic = &machine->pc->pic,
 		.ioapic = &machine->pc->ioapic,
 		.pci = &machine->pc->pci,
@@ -482,6 +515,7 @@ make_debugger(struct machine *machine)
 	if (!config->debug && !config->gdb && !config->trace && !config->scripted)
 		return NULL;
 	machine->debugger = debugger_new(machine->cpus, machine->input, &host);
+	machine_observe_cards(machine);
 	if (config->gdb)
 		error = debugger_listen(machine->debugger, config->gdb);
 	if (!error && config->trace)
@@ -890,10 +924,12 @@ machine_run(struct machine *machine)
 {
 	machine_watch_signals(machine->config->timeout);
 	machine_start(machine);
+	at_prompt = machine->config->debug;
 	if (machine->config->debug)
 		debugger_shell(machine->debugger);
 	else if (machine->config->gdb)
 		debugger_serve(machine->debugger, machine->config->start_stopped);
+	at_prompt = 0;
 	while (!machine->ended) {
 		cpus_run(machine->cpus);
 		after_leaving(machine);

@@ -14,6 +14,7 @@
 #include "bus/packet.h"
 #include "cpu/cpuid.h"
 #include "machine/config.h"
+#include "machine/observe.h"
 #include "machine/firmware.h"
 #include "machine/loader.h"
 
@@ -54,6 +55,7 @@ struct machine {
 
 	struct chardev_host *serial[CONFIG_SERIALS], *debugcon;
 	struct debugger *debugger; /* NULL unless asked for */
+	struct observed_card observed[CONFIG_NICS];
 	struct packet_link link[CONFIG_NETDEVS];
 	struct net_backend *backend[CONFIG_NETDEVS];
 	struct block_host *drive[CONFIG_DRIVES];

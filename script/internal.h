@@ -59,10 +59,6 @@ struct subject {
 	struct subject *next;
 	struct serial_log serial[CONFIG_SERIALS];
 	struct probe *probes;
-	struct card {
-		struct subject *subject;
-		unsigned number;
-	} card[CONFIG_NICS];
 
 	/* The run under way, and on whose behalf. */
 	lua_State *lua;

@@ -10,12 +10,10 @@
 #include "base/stop.h"
 #include "cpu/vcpu.h"
 #include "debugger/debugger.h"
-#include "devices/e1000.h"
 #include "devices/vga.h"
 #include "machine/chardev_host.h"
 #include "machine/pc.h"
 #include "machine/screendump.h"
-#include "net/net.h"
 #include "script/internal.h"
 
 struct subject *
@@ -49,38 +47,6 @@ subject_cpu(lua_State *L, struct subject *s, int index)
 	number = luaL_checkinteger(L, index);
 	luaL_argcheck(L, number >= 0 && number < (lua_Integer)cpus->count, index, "there is no such processor");
 	return cpus->cpu[number];
-}
-
-/* --- cables and cards --- */
-
-static void
-on_frame(void *opaque, bool from_card, const u8 *frame, size_t size)
-{
-	struct card *card = opaque;
-
-	debugger_packet(card->subject->machine->debugger, card->number, from_card, frame, size);
-}
-
-static void
-on_register(void *opaque, u32 offset, unsigned size, bool write, u64 value)
-{
-	struct card *card = opaque;
-
-	debugger_mmio(card->subject->machine->debugger, card->number, offset, size, write, value);
-}
-
-/* Cards and their cables tell the debugger, whose probes know who wants to hear of it. */
-static void
-observe_cards(struct subject *s)
-{
-	for (unsigned i = 0; i < s->config->nics; i++) {
-		int netdev = s->config->nic[i].netdev;
-
-		s->card[i] = (struct card){s, i};
-		e1000_observe(s->machine->pc->nic[i], on_register, &s->card[i]);
-		if (netdev >= 0)
-			net_observe(s->machine->backend[netdev], on_frame, &s->card[i]);
-	}
 }
 
 /* --- making --- */
@@ -126,7 +92,6 @@ new_machine(lua_State *L)
 	s->next = scenario->subjects;
 	scenario->subjects = s;
 	*slot = s;
-	observe_cards(s);
 	run_watch_serial(s);
 	machine_start(s->machine);
 	lua_pop(L, 1);

@@ -61,30 +61,68 @@ says a_file_of_commands_is_executed "0x12c 300"
 ./nestbox $machine -trace io,jsonl -trace-file "$work/out" -stop-after 10k >/dev/null 2>&1
 says a_trace_needs_no_shell '"event":"out"'
 
-# A terminal: prompt, completion, Ctrl-C, an empty line repeats, history.
-if command -v script >/dev/null; then
-	(
-		sleep 1
-		printf 'until icount 100\n'
-		sleep 1
-		printf 'ste\t 2\n'
-		sleep 1
-		printf '\n'
-		sleep 1
-		printf 'p icount\n'
-		sleep 1
-		printf 'continue\n'
-		sleep 2
-		printf '\003'
-		sleep 2
-		printf 'quit 5\n'
-		sleep 1
-	) | HOME=$work TERM=dumb timeout 60 script -qec "./nestbox $machine -debug" "$work/typescript" >"$work/out" 2>&1
-	says an_empty_line_repeats_and_tab_completes "0x68 104"
-	says ctrl_c_stops_the_machine "interrupted"
-	cp "$work/.nestbox_history" "$work/out" 2>/dev/null
-	says the_history_is_kept "p icount"
-fi
+# A terminal. talk SCRIPT: what it prints is in out.
+talk()
+{
+	printf '%s\n' "$1" | HOME=$work TERM=dumb PAGER="$work/pager" timeout 200 tests/terminal ./nestbox $machine -debug >"$work/out" 2>&1
+	echo "status $?" >>"$work/out"
+}
+printf '#!/bin/sh\necho "--- $(wc -l) lines paged ---"\n' >"$work/pager"
+chmod +x "$work/pager"
+prompt='see (nestbox) '
+
+talk "$prompt
+send until icount 100\n
+see instruction 100
+send ste\t 2\n
+see #102
+send \n
+see #104
+send echo guest_interruptib\t\n
+see guest_interruptibility
+send echo EPT_VIO\tx\n
+see EPT_VIOLATION
+send symbols $work/ker\t\n
+see symbols
+send p count\t\n
+see <counter>
+send help\n
+see lines paged ---
+send echo half a line\x03
+see (nestbox)
+send \x03
+see (nestbox)
+send \x03
+see (nestbox)
+send continue\n
+interrupt interrupted
+see cpu 0 L1
+send quit 5\n
+end"
+says a_terminal_completes_repeats_pages_and_is_interrupted "status 5"
+talk "$prompt
+send \x10
+see quit 5
+send \n
+end"
+says the_history_is_kept "status 5"
+
+# Two processors: the second starts, and each can be selected.
+two=$work/two
+${CC:-cc} -m32 -nostdlib -static -no-pie -g -Wl,-Ttext=0x100000,--build-id=none -o "$two" "$source/tests/guest/two.S" || exit 1
+count1=0x$(nm "$two" | sed -n 's/ . count1$//p')
+machine_of_one=$machine
+machine="-m 16 -nodefaults -smp 2 -kernel $two"
+shell "symbols $two\nuntil icount 500000\ninfo cpus\ncpu 1\np cpu\nstep 2\nx/2i cs_base + rip\nregs seg\nonly cpu 1\nwatch phys 0x7000,4\nc\np cpu\n\
+only off\ndelete\nwatch phys $count1,4\nc\np cpu\ncpu 9\ncpu 0\nstep 3\nquit\n"
+says both_processors_are_listed " cpu 1 L1 rip"
+says the_selected_processor_steps "cpu 1 L1 #"
+says its_code_is_real_mode "inc [0x7000]"
+says its_own_segments_are_shown "cs   0800 base 0000000000008000"
+says a_watchpoint_of_one_processor "breakpoint 1: write of 4 bytes at 0x7000"
+says a_watchpoint_of_the_other "breakpoint 2: write of 4 bytes at 0x101000"
+says there_is_no_ninth "there are 2 processors"
+machine=$machine_of_one
 
 if command -v gdb >/dev/null; then
 	port=$((20000 + $$ % 20000))
@@ -123,5 +161,65 @@ if command -v gdb >/dev/null; then
 	says gdb_reaches_the_shell '0x2a 42'
 	says gdb_reads_of_nothing_are_harmless 'Cannot access memory at address 0xf00000000'
 	wait
+
+	# Threads, all kinds of breakpoints, leaving and coming back.
+	timeout 60 ./nestbox -m 16 -nodefaults -smp 2 -kernel "$two" -gdb $port -S -stop-after 2G >"$work/nestbox" 2>&1 &
+	nestbox=$!
+	cat >"$work/commands" <<-EOT
+		set confirm off
+		set architecture i386:x86-64
+		set language c
+		set tcp connect-timeout 30
+		target remote localhost:$port
+		hbreak first
+		continue
+		delete
+		watch *(int *)$count1
+		continue
+		delete
+		rwatch *(int *)$count1
+		continue
+		delete
+		awatch *(int *)0x7000
+		continue
+		info threads
+		print "second at", *(unsigned char *)0x8000
+		delete
+		thread 2
+		print \$_thread
+		stepi
+		print \$cs
+		thread 1
+		print \$_thread
+		stepi
+		print \$_thread
+		monitor info cpus
+		monitor continue
+		detach
+	EOT
+	gdb -nx -batch -x "$work/commands" "$two" >"$work/out" 2>&1
+	says gdb_hardware_breakpoint 'Breakpoint 1,'
+	says gdb_write_watchpoint 'Hardware watchpoint 2:'
+	says gdb_read_watchpoint 'Hardware read watchpoint 3:'
+	says gdb_access_watchpoint 'Hardware access (read/write) watchpoint 4:'
+	says gdb_lists_both_threads 'Thread 2 (cpu 1 L1)'
+	says gdb_selects_a_thread '[Switching to thread 2'
+	says gdb_steps_the_selected_thread '= 2048'
+	says monitor_refuses_to_run 'gdb runs the machine'
+	says gdb_detaches '[Inferior 1 (Remote target) detached]'
+	cat >"$work/commands" <<-EOT
+		set architecture i386:x86-64
+		set language c
+		set tcp connect-timeout 30
+		target remote localhost:$port
+		info breakpoints
+		print *(int *)$count1 > 1000
+		x/1bx 0xf00000000
+		kill
+	EOT
+	gdb -nx -batch -x "$work/commands" "$two" >"$work/out" 2>&1
+	says gdb_comes_back '= 1'
+	says no_breakpoint_is_left 'No breakpoints or watchpoints.'
+	wait $nestbox
 fi
 exit $failed
