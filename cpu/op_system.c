@@ -517,7 +517,8 @@ op_mwait(struct vcpu *cpu, const struct insn *in)
 	u32 extensions = (u32)cpu->r[RCX];
 	if (extensions & ~1u)
 		raise_gp(cpu, 0);
-	if (monitor_triggered(cpu)) {
+	bool awake = (extensions & 1) && cpu->nonroot && vmx_mwait_stays_awake(cpu);
+	if (awake || monitor_triggered(cpu)) {
 		cpu->monitor.armed = false;
 		return;
 	}

@@ -136,6 +136,13 @@ vmx_iret(struct vcpu *cpu)
 	cpu->nmi_blocked = false;
 }
 
+/* NR-77 */
+bool
+vmx_mwait_stays_awake(const struct vcpu *cpu)
+{
+	return !(cpu->rflags & FLAG_IF) && (PROC_ON(cpu->vmx, INTERRUPT_WINDOW_EXITING) || cpu->vmx->virtual_interrupt);
+}
+
 bool
 vmx_wakes(struct vcpu *cpu)
 {

@@ -104,6 +104,9 @@ void vmx_iret(struct vcpu *cpu);
 /* HLT or MWAIT in the guest without exit: a pending virtual interrupt wakes it. */
 bool vmx_wakes(struct vcpu *cpu);
 
+/* MWAIT that interrupts end although RFLAGS.IF is 0: does a window or virtual interrupt keep it from waiting? */
+bool vmx_mwait_stays_awake(const struct vcpu *cpu);
+
 /* --- paging --- */
 /*
  * EPT: guest-physical -> physical for the present EPTP; raises the EPT violation / misconfiguration exit (or

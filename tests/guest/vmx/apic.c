@@ -126,6 +126,19 @@ apic_accesses(void)
 	need(at(0, g_push_in_apic), EXIT_REASON_APIC_ACCESS, "delivery with a stack there");
 	check_equal("NR-54 IF-07", GET(exit_qualification) >> 12, 3, "is an access during event delivery");
 	check_equal("IF-07", GET(idt_vectoring_info), VALID | 0x306, "of the event that is told");
+	/* The exit comes before the trap of the same instruction. */
+	access_page(0);
+	PUT(exception_bitmap, BIT(1));
+	PUT(tpr_threshold, 6);
+	V32(0x80) = 0x70;
+	guest.rcx = 0x50;
+	guest.rbx = ADDRESS(apic_access) + 0x80;
+	PUT(guest_rip, ADDRESS(g_write));
+	PUT(guest_rsp, ADDRESS(guest_stack + sizeof(guest_stack)));
+	PUT(guest_rflags, 2 | TF);
+	check_equal("NR-52 NR-40", resume(), EXIT_REASON_TPR_BELOW_THRESHOLD,
+		    "APIC-write emulation comes before the single-step trap");
+	check_equal("NR-40 SV-14", GET(guest_pending_debug), BIT(14), "which stays pending");
 	/* EPT rights count first */
 	access_page(0);
 	use_ept();

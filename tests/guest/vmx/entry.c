@@ -292,6 +292,50 @@ loading(void)
 	check("SV-01", GET(guest_cr3) == READ_CR(3) && GET(guest_cr4) == READ_CR(4), "control registers");
 }
 
+/* --- fast system calls --- */
+
+extern const char g_system_call[], g_system_call_back[];
+SNIPPET(g_syscall, "syscall; mov $0x4712, %ebx; vmcall");
+SNIPPET(g_system_call, "mov %rcx, %rsi; mov $0x4711, %edi; lea 1f(%rip), %rcx; mov $2, %r11d; sysretq; 1: mov %cs, "
+		       "%eax; mov $0x77, %ebx; vmcall");
+SNIPPET(g_sysenter, "sysenter");
+SNIPPET(g_system_enter, "mov %cs, %eax; mov %rsp, %rbx; vmcall");
+SNIPPET(g_efer, "mov $0xc0000080, %ecx; rdmsr; and $0xfffff7fe, %eax; wrmsr; vmcall");
+
+static void
+system_calls(void)
+{
+	u64 efer = rdmsr(MSR_EFER);
+
+	fresh_vmcs();
+	at_cpl3();
+	PUT(exception_bitmap, 0xffffffff);
+	wrmsr(0xc0000081, 0x002b000800000000);
+	wrmsr(MSR_LSTAR, ADDRESS(g_system_call));
+	wrmsr(0xc0000084, 0);
+	need(run(g_syscall), EXIT_REASON_VMCALL, "SYSCALL and SYSRET");
+	check("NR-88 NR-15",
+	      guest.rsi == ADDRESS(g_syscall) + 2 && guest.rdi == 0x4711 && (u32)guest.rbx == 0x77 &&
+		      (u16)guest.rax == 0x3b,
+	      "SYSCALL and SYSRET use the MSRs and never exit");
+	fresh_vmcs();
+	at_cpl3();
+	PUT(exception_bitmap, 0xffffffff);
+	PUT(guest_sysenter_cs, 8);
+	PUT(guest_sysenter_esp, ADDRESS(guest_stack + 8192));
+	PUT(guest_sysenter_eip, ADDRESS(g_system_enter));
+	need(run(g_sysenter), EXIT_REASON_VMCALL, "SYSENTER");
+	check("NR-88 NR-15", (u16)guest.rax == 8 && guest.rbx == ADDRESS(guest_stack + 8192), "SYSENTER too");
+	fresh_vmcs();
+	SET_BITS(proc_controls, PROC_MSR_BITMAPS);
+	PUT(msr_bitmap, ADDRESS(msr_bitmap));
+	SET_BITS(exit_controls, EXIT_SAVE_EFER | EXIT_LOAD_EFER);
+	PUT(host_efer, efer);
+	need(run(g_efer), EXIT_REASON_VMCALL, "WRMSR of EFER");
+	check_equal("NR-15", GET(guest_efer), efer & ~(BIT(11) | BIT(0)),
+		    "a guest writes IA32_EFER as it would without VMX");
+}
+
 void
 guest_main(void)
 {
@@ -299,5 +343,6 @@ guest_main(void)
 	failures();
 	msr_lists();
 	loading();
+	system_calls();
 	finish(true);
 }

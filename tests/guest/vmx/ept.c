@@ -7,6 +7,8 @@
 
 SNIPPET(g_read, "mov (%rbx), %rax" VMCALL);
 SNIPPET(g_write, "mov %rcx, (%rbx)" VMCALL);
+SNIPPET(g_invlpg, "invlpg (%rbx); mov (%rbx), %rax" VMCALL);
+SNIPPET(g_reload, "mov %cr3, %rcx; mov %rcx, %cr3; mov (%rbx), %rax" VMCALL);
 SNIPPET(g_rmw, "incq (%rbx)" VMCALL);
 SNIPPET(g_jump, "call *%rbx" VMCALL);
 SNIPPET(g_vmfunc, "vmfunc; mov (%rbx), %rdx" VMCALL);
@@ -403,6 +405,13 @@ invalidation(void)
 	invvpid(3, 7, 0);
 	need(run(g_read), EXIT_REASON_VMCALL, "read");
 	check_equal("INV-06", guest.rax, 0x1111, "and of all but global pages");
+	/* the guest's own */
+	*(u64 *)test_page = ADDRESS(apic_access) | 7;
+	need(run(g_invlpg), EXIT_REASON_VMCALL, "INVLPG");
+	check_equal("NR-78", guest.rax, 0x2222, "INVLPG in the guest drops what its VPID has");
+	*(u64 *)test_page = ADDRESS(data) | 7;
+	need(run(g_reload), EXIT_REASON_VMCALL, "MOV to CR3");
+	check_equal("NR-78", guest.rax, 0x1111, "MOV to CR3 too");
 	/* without VPIDs every entry does */
 	CLEAR_BITS(sec_controls, SEC_ENABLE_VPID);
 	need(run(g_read), EXIT_REASON_VMCALL, "read");

@@ -427,6 +427,66 @@ nmis(void)
 	check("EV-09", GET(guest_interruptibility) & 8, "and stays");
 }
 
+SNIPPET(g_deadline, "mov $0x6e0, %ecx; wrmsr; 1: jmp 1b");
+SNIPPET(g_mwait,
+	"mov %rsp, %rax; xor %ecx, %ecx; xor %edx, %edx; monitor; mov $1, %ecx; xor %eax, %eax; mwait; nop" VMCALL);
+
+/* The TSC deadline is one of the real TSC. */
+static void
+deadline(void)
+{
+	u64 when;
+
+	begin();
+	SET_BITS(pin_controls, PIN_EXTERNAL_INTERRUPT_EXITING);
+	SET_BITS(exit_controls, EXIT_ACKNOWLEDGE_INTERRUPT);
+	SET_BITS(proc_controls, PROC_TSC_OFFSETTING | PROC_MSR_BITMAPS);
+	PUT(msr_bitmap, ADDRESS(msr_bitmap));
+	PUT(tsc_offset, 1ull << 60);
+	LAPIC(0x320) = 0x40000 | 0x45;
+	when = rdtsc() + 100000;
+	guest.rax = (u32)when;
+	guest.rdx = when >> 32;
+	need(run(g_deadline), EXIT_REASON_EXTERNAL_INTERRUPT, "timer");
+	check("NR-12", (u8)GET(exit_interruption_info) == 0x45 && rdtsc() >= when && rdtsc() < when + 100000,
+	      "a guest's TSC deadline is one of the real TSC");
+	LAPIC(0xb0) = 0;
+	LAPIC(0x320) = 0x10000;
+}
+
+static void
+waiting(void)
+{
+	begin();
+	SET_BITS(pin_controls, PIN_PREEMPTION_TIMER);
+	PUT(preemption_timer_value, 10000);
+	check_equal("NR-77 NR-23", run(g_mwait), EXIT_REASON_PREEMPTION_TIMER,
+		    "MWAIT sleeps until the preemption timer");
+	check_equal("SV-12 EV-07", GET(guest_activity), 0, "and is saved as active");
+	SET_BITS(proc_controls, PROC_INTERRUPT_WINDOW_EXITING);
+	PUT(preemption_timer_value, 10000);
+	check_equal("NR-77", run(g_mwait), EXIT_REASON_VMCALL,
+		    "with ECX[0], IF 0 and interrupt-window exiting it does not");
+}
+
+/* RF holds an instruction breakpoint off, as ever. */
+static void
+resume_flag(void)
+{
+	begin();
+	PUT(exception_bitmap, BIT(1));
+	SET_BITS(entry_controls, ENTRY_LOAD_DEBUG_CONTROLS);
+	PUT(guest_dr7, 0x402);
+	asm volatile("mov %0, %%dr0" : : "r"(ADDRESS(g_nops)));
+	need(run(g_nops), EXIT_REASON_EXCEPTION_NMI, "instruction breakpoint");
+	check("NR-32", GET(guest_rip) == ADDRESS(g_nops) && (GET(exit_qualification) & 15) == 1,
+	      "an instruction breakpoint");
+	PUT(guest_rflags, 2 | RF);
+	check_equal("NR-32", resume(), EXIT_REASON_VMCALL, "does not hit with RF");
+	check_equal("NR-32 SV-11", GET(guest_rflags) & RF, 0, "which ends with the instruction");
+	asm volatile("mov %0, %%dr0" : : "r"(0ull));
+}
+
 static void
 interrupt_window(void)
 {
@@ -477,6 +537,9 @@ guest_main(void)
 	external_interrupts();
 	nmis();
 	interrupt_window();
+	deadline();
+	waiting();
+	resume_flag();
 	preemption_timer();
 	finish(true);
 }

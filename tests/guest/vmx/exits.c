@@ -2,6 +2,7 @@
 #include "tests/guest/vmx/runtime.h"
 
 #define VMCALL "\n\tvmcall"
+#define VALID BIT(31)
 
 SNIPPET(g_cpuid, "xor %eax, %eax; cpuid" VMCALL);
 SNIPPET(g_invd, "invd" VMCALL);
@@ -438,6 +439,47 @@ priorities(void)
 	check_equal("IX-19", GET(exit_interruption_info), 0x80000306, "RSM is #UD outside SMM");
 }
 
+SNIPPET(g_xsaves, "xor %edx, %edx; mov $3, %eax; lea test_page(%rip), %rbx; xsaves (%rbx)" VMCALL);
+
+static void
+real_bits_count(void)
+{
+	u32 before[4], after[4];
+
+	/* CR4.TSD, of the register and of its shadow */
+	fresh_vmcs();
+	at_cpl3();
+	PUT(exception_bitmap, BIT(13));
+	PUT(cr4_mask, BIT(2));
+	PUT(cr4_read_shadow, BIT(2));
+	check_equal("NR-05", run(g_rdtsc), EXIT_REASON_VMCALL, "CR4.TSD of the read shadow alone does nothing");
+	PUT(cr4_read_shadow, 0);
+	SET_BITS(guest_cr4, BIT(2));
+	check_equal("NR-05", run(g_rdtsc), EXIT_REASON_EXCEPTION_NMI, "that of the register makes RDTSC #GP");
+	/* XSAVES */
+	fresh_vmcs();
+	SET_BITS(guest_cr4, BIT(18));
+	PUT(exception_bitmap, BIT(6) | BIT(7) | BIT(13));
+	need(run(g_xsaves), EXIT_REASON_EXCEPTION_NMI, "XSAVES");
+	check_equal("PR-09 IX-12", GET(exit_interruption_info), VALID | 0x306, "XSAVES is #UD without its control");
+	use_secondary(SEC_ENABLE_XSAVES);
+	check_equal("PR-09", run(g_xsaves), EXIT_REASON_VMCALL, "and fine with it");
+	SET_BITS(guest_cr0, BIT(3));
+	PUT(xss_exiting_bitmap, ~0ull);
+	need(run(g_xsaves), EXIT_REASON_EXCEPTION_NMI, "XSAVES");
+	check_equal("PR-09", GET(exit_interruption_info), VALID | 0x307, "with CR0.TS it is #NM");
+	at_cpl3();
+	CLEAR_BITS(guest_cr0, BIT(3));
+	need(run(g_xsaves), EXIT_REASON_EXCEPTION_NMI, "XSAVES");
+	check_equal("PR-09", GET(exit_interruption_info), VALID | 0xb0d, "at CPL 3 #GP");
+	/* CPUID is the hypervisor's to change: the processor does not */
+	cpuid(7, 0, before);
+	fresh_vmcs();
+	need(run(g_rdtsc), EXIT_REASON_VMCALL, "a guest without RDSEED, RDRAND, INVPCID and RDTSCP controls");
+	cpuid(7, 0, after);
+	check("NR-81", before[1] == after[1] && (before[1] & BIT(18)), "CPUID does not follow the controls");
+}
+
 /* --- time stamps, PAUSE loops --- */
 
 static void
@@ -557,6 +599,7 @@ guest_main(void)
 	ports();
 	msrs();
 	priorities();
+	real_bits_count();
 	time_stamps();
 	pause_loops();
 	vmcs_shadowing();
