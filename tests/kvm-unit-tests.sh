@@ -16,7 +16,7 @@ wanted=$*
 here=$(cd "$(dirname "$0")" && pwd)
 if [ -z "${KUT_DIR:-}" ]; then
 	echo "kvm-unit-tests: skipped; give a built suite: KUT_DIR=DIRECTORY"
-	exit 0
+	exit 77
 fi
 [ -f "$KUT_DIR/x86/vmx.flat" ] || {
 	echo "kvm-unit-tests: $KUT_DIR/x86/vmx.flat is not there: is the suite built?" >&2

@@ -1,8 +1,8 @@
 #!/bin/sh
 # What takes minutes, for make check-slow and ./nb check-slow: each line of the table below is run whatever became of those before it.
 #	tests/slow.sh IMAGES [NAME]...
-# Run in the build directory. IMAGES is what tests/images/build.sh made; NAMEs choose lines. The output of each is in slow/NAME.log; the last line says
-# how many passed, failed and were skipped (exit status 77).
+# Run in the build directory. IMAGES is what tests/images/build.sh made; NAMEs choose lines. The output of each is in slow/NAME.log; the last line
+# says how many passed, failed and were skipped (exit status 77).
 
 [ $# -ge 1 ] || {
 	sed -n '2,5s/^# *//p' "$0" >&2
