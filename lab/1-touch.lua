@@ -38,14 +38,12 @@ trace_off vm
 end
 -- --------------------------------------
 
-local symbols = lab.symbols()
-
 local function measure(variant)
 	local faults, injected
 	local run = lab.run({
 		name = variant.name, l1 = l1(variant), l2 = l2,
 		observe = function(m)
-			faults = m:count(symbols.handle_mm_fault .. " if level == 1")
+			faults = m:count(lab.symbol("handle_mm_fault") .. " if level == 1")
 			injected = m:count("inject 14")
 		end,
 		more = function(m, cpu)

@@ -26,6 +26,12 @@ load()
 		done
 		[ -d "/sys/module/$(echo "$module" | tr - _)" ] || insmod "/modules/$module.ko" $parameters || fail "module $module"
 	done <"/modules/$group"
+	# For breakpoints of the machine outside: where the modules lie.
+	[ $group = kvm ] || return 0
+	for module in kvm kvm_intel; do
+		echo "place $module $(cat /sys/module/$module/sections/.text)" >>/tmp/places
+		say "place $module $(cat /sys/module/$module/sections/.text)"
+	done
 }
 
 # unload MODULE...

@@ -1,5 +1,5 @@
 -- What the experiments share: running Debian (L1) with an experiment's shell texts, counting from outside, reading what L1 counted, comparing.
--- Arguments (nestbox -script lab/1-touch.lua -arg images=DIR -arg out=DIR [-arg short=1]): see ./nb lab.
+-- Arguments (nestbox -script lab/1-touch.lua -arg images=DIR -arg out=DIR [-arg short=1] [-arg keep=1]): see ./nb lab. keep: write L1's traces, too.
 local lab = {short = args.short == "1", images = args.images or "build/images", out = args.out or "."}
 
 local MARK = 0x4e42 -- probe.c: CPUID with EAX = MARK << 16 | phase << 4 | begin
@@ -209,7 +209,7 @@ end
 
 -- Counts by phase, told by the marks. `more(machine, cpu)` may add a table of counters of the experiment's own, as field `more`.
 local function outside(m, o)
-	local phases, open, before = {}, nil, nil
+	local phases, marks, open, before = {}, {}, nil, nil
 	local function now(cpu)
 		local c = lab.counters(m)
 
@@ -228,6 +228,8 @@ local function outside(m, o)
 			end
 			d.begin, d.finish = before.cycles, after.cycles
 			phases[open] = d
+			marks[open] = marks[open] or {}
+			table.insert(marks[open], d)
 			open = nil
 		end
 	end
@@ -238,14 +240,15 @@ local function outside(m, o)
 	m:on("io 0x80 if level == 1 && value >> 16 == " .. MARK, function(e)
 		mark(e.value & 0xffff, e.cpu)
 	end)
-	return phases, function()
-		return open
-	end
+	return phases, marks
 end
 
 -- ---- one run of L1 ----
 
-local function boot(o)
+lab.instructions = 0
+
+-- The machine, before its first instruction, and what the names of its files begin with.
+function lab.boot(o)
 	local base = lab.out .. "/" .. o.name
 	local files = {l1 = o.l1, l2 = o.l2 or ""}
 
@@ -262,57 +265,110 @@ local function boot(o)
 	return machine(options), base
 end
 
--- lab.run{name=, l1=, l2=, files=, memory=, cpus=, more=, observe=}: observe(machine, phase_now) may add probes before the machine runs.
-function lab.run(o)
-	local m, base = boot(o)
-	local result = {name = o.name}
-	local phase
+-- What L1 has left on its disk, by name, when it has come to its end: the machine is closed.
+function lab.results(m, base)
+	local serial = m:serial()
 
-	result.outside, phase = outside(m, o)
-	if o.observe then
-		o.observe(m, phase, result)
-	end
-	m:run()
-	result.stats = m:stats()
-	result.serial = m:serial()
+	lab.instructions = lab.instructions + m:icount()
 	m:close()
-	result.files = tar_read(read_file(base .. ".out"))
+	local files = tar_read(read_file(base .. ".out"))
+
 	write_file(base .. ".out", "")
-	for line in result.serial:gmatch("[^\r\n]*FAILED[^\r\n]*") do
-		error(o.name .. ": " .. line)
+	-- What L1 wrote down stays for the reader: traces only on demand, they are large.
+	for name, text in sorted_pairs(files) do
+		if not name:find("%.trace$") or args.keep then
+			write_file(base .. "-" .. name, text)
+		end
 	end
-	if not result.serial:find("L1: done\r?\n") then
+	for line in serial:gmatch("[^\r\n]*FAILED[^\r\n]*") do
+		error(base .. ": " .. line)
+	end
+	if not serial:find("L1: done\r?\n") then
 		error("L1 did not end well: see " .. base .. ".log")
 	end
-	for name, text in pairs(result.files) do
+	for name, text in sorted_pairs(files) do
 		if name:find("%.lost$") then
 			for lost in text:gmatch("overrun: (%d+)") do
-				assert(lost == "0", "L1's trace buffer was too small: " .. name)
+				check(lost == "0", "L1's trace buffer was too small: " .. name)
 			end
 		end
 	end
-	lab.instructions = lab.instructions + result.stats.instructions
+	return files
+end
+
+-- lab.run{name=, l1=, l2=, files=, memory=, cpus=, more=, observe=, loaded=}: observe(machine, result) may add probes before the machine runs,
+-- loaded(machine, symbols) when KVM has been loaded (for the first time).
+function lab.run(o)
+	local m, base = lab.boot(o)
+	local result = {name = o.name}
+
+	-- By number of the phase: the last of that number, and all in the order in which they came.
+	result.outside, result.marks = outside(m, o)
+	if o.observe then
+		o.observe(m, result)
+	end
+	if o.loaded then
+		o.loaded(m, lab.place(m))
+	end
+	m:run()
+	result.stats = m:stats()
+	result.files = lab.results(m, base)
 	return result
 end
-lab.instructions = 0
 
--- Addresses of L1's kernel and of its modules kvm and kvm-intel, as they are in every run (nokaslr) that loads the group kvm first.
-function lab.symbols()
+-- Addresses of L1's kernel and of its modules kvm and kvm-intel, by name: symbols[NAME] = {address, module or ""}. The kernel's are the same in every run
+-- (nokaslr); modules lie where there was room, and lab.place() says where.
+local bases = {}
+local function read_symbols()
 	local name = lab.out .. "/../kallsyms"
 	local text = read_file(name)
 
 	if not text then
-		text = lab.run({name = "symbols", l1 = "load kvm\ncat /proc/kallsyms >/results/kallsyms\n"}).files.kallsyms
-		-- The debugger's command symbols reads it like a System.map.
-		text = text:gsub("\t%[[^\n]*%]", "")
+		local m, base = lab.boot({name = "symbols", l1 = "load kvm\ncat /proc/kallsyms >/results/kallsyms\ncp /tmp/places /results/places\n"})
+
+		m:run()
+		local files = lab.results(m, base)
+		text = files.places .. files.kallsyms
 		write_file(name, text)
 	end
 	local symbols = {}
 
-	for address, symbol in text:gmatch("(%x+) %a ([^\n]+)\n") do
-		symbols[symbol] = "0x" .. address
+	for module, address in text:gmatch("place (%S+) (0x%x+)\n") do
+		bases[module] = tonumber(address)
 	end
-	return symbols, name
+	for address, kind, symbol, module in text:gmatch("(%x+) (%a) ([^\t\n]+)([^\n]*)\n") do
+		if kind == "t" or kind == "T" or kind == "W" then
+			symbols[symbol] = {tonumber(address, 16), module:match("%[(.*)%]") or ""}
+		end
+	end
+	return symbols
+end
+
+local known
+-- The address of a function of the kernel itself, as text for probes.
+function lab.symbol(name)
+	known = known or read_symbols()
+	check(known[name] and known[name][2] == "", "L1's kernel has no function " .. name)
+	return hex(known[name][1])
+end
+
+-- Runs until L1 has loaded KVM. Returns all functions by name, with their addresses in this run.
+function lab.place(m)
+	known = known or read_symbols()
+	local now, symbols = {}, {}
+
+	for module in pairs(bases) do
+		now[module] = false
+	end
+	for _ in pairs(bases) do
+		local module, address = m:match("^L1: place (%S+) (0x%x+)")
+
+		now[module] = tonumber(address)
+	end
+	for symbol, at in pairs(known) do
+		symbols[symbol] = at[1] + (at[2] ~= "" and now[at[2]] and now[at[2]] - bases[at[2]] or 0)
+	end
+	return symbols
 end
 
 -- ---- comparison ----
@@ -370,6 +426,16 @@ function lab.agree(what, outside_exits, inside_exits)
 	end
 end
 
+-- Of windows of one number, the first that begins at or after a time.
+function lab.first_after(windows, time)
+	for _, window in ipairs(windows) do
+		if window.begin >= time then
+			return window
+		end
+	end
+	error("a phase is missing")
+end
+
 -- ---- the end ----
 
 -- Exact counts that a short run must give again: ./nb lab --short compares them with lab/baseline.
@@ -379,7 +445,7 @@ function lab.baseline(name, value)
 end
 
 function lab.finish(report)
-	report:p(("Compared: %d pairs of exit counts, by reason and phase, nestbox's own and those of L1's `kvm:kvm_exit`; %d exits, no difference.")
+	report:p(("`./nb lab %d` runs this experiment (`lab/%s.lua`)."):format(report.number, args.file or "?"), ("Compared: %d pairs of exit counts, by reason and phase, nestbox's own and L1's; %d events, no difference.")
 		:format(lab.compared, lab.counted), ("%.1f G instructions in all."):format(lab.instructions / 1e9))
 	report:write()
 	table.sort(counts)

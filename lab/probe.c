@@ -198,8 +198,8 @@ nap(double seconds)
 
 /*
  * steps PAGES STEP...: one mapping of PAGES pages. Steps: fill (each page different), same (all pages equal), write, read (one access in each
- * page), write:N (the first N pages), sleep:SECONDS, point:NAME (L1 does something, then answers), mark:NAME (begins a phase, which ends
- * at the next mark or the end).
+ * page), write:N (the first N pages), fresh:N (writes N pages of a new mapping), sleep:SECONDS, point:NAME (L1 does something, then answers),
+ * mark:NAME (begins a phase, which ends at the next mark, or at end).
  */
 static void
 run_steps(int argc, char **argv)
@@ -217,6 +217,8 @@ run_steps(int argc, char **argv)
 			fill(p, pages, !strcmp(word, "same"));
 		else if (!strcmp(word, "write") || !strcmp(word, "read"))
 			touch(p, value ? strtoul(value, NULL, 0) : pages, !strcmp(word, "write"));
+		else if (!strcmp(word, "fresh") && value)
+			touch(map(strtoul(value, NULL, 0), MADV_NOHUGEPAGE), strtoul(value, NULL, 0), 1);
 		else if (!strcmp(word, "sleep") && value)
 			nap(strtod(value, NULL));
 		else if (!strcmp(word, "point") && value)

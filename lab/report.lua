@@ -105,7 +105,7 @@ function R:plot(name, caption, script, data)
 		.. "set border 3\nset grid ytics lc rgb '#dddddd' lt 1\nset tics nomirror out\n"
 		.. script:gsub("DATA", "'" .. name .. ".dat'") .. "\n")
 	self:add(("![%s](%s%s.svg)"):format(caption, self.pictures, name),
-		('<figure><img src="%s%s.svg" alt="%s"><figcaption>%s</figcaption></figure>'):format("", name, html_text(caption), html_text(caption)))
+		('<figure><img src="%s%s.svg" alt="%s"><figcaption>%s</figcaption></figure>'):format(self.pictures, name, html_text(caption), html_text(caption)))
 end
 
 function R:write()

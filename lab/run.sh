@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs the lab's experiments and makes their report. See ./nb lab, and docs/LAB.md for what they found.
-#	lab/run.sh NESTBOX IMAGES OUT [--short] [--update] [N...]
+#	lab/run.sh NESTBOX IMAGES OUT [--short] [--update] [--docs] [N...]
 # IMAGES is what tests/images/build.sh --lab made. OUT gets lab.html, LAB.md and the plots. --short: smaller runs, whose exact counts must be those
-# in lab/baseline (made with images of one SHA-256; with others they are only shown); --update writes the baseline.
+# in lab/baseline (made with images of one SHA-256; with others they are not compared); --update writes the baseline. --docs: the report becomes
+# docs/LAB.md, with its plots in docs/lab.
 
 set -u
 [ $# -ge 3 ] || {
@@ -16,11 +17,13 @@ shift 3
 lab=$(dirname "$0")
 short=
 update=
+docs=
 numbers=
 for word; do
 	case $word in
 	--short) short=1 ;;
 	--update) short=1 update=1 ;;
+	--docs) docs=1 ;;
 	[1-7]) numbers="$numbers $word" ;;
 	*) echo "lab: '$word' is no experiment (1 to 7) and no option" >&2; exit 1 ;;
 	esac
@@ -34,7 +37,7 @@ command -v gnuplot >/dev/null || {
 	echo "lab: gnuplot is missing (Debian package gnuplot-nox)" >&2
 	exit 1
 }
-mkdir -p "$out" || exit 1
+mkdir -p "$out/lab" || exit 1
 sum=$(cat "$images/vmlinux" "$images/lab.cpio" | sha256sum | cut -d ' ' -f 1)
 if [ "$(cat "$out/images" 2>/dev/null)" != "$sum" ]; then
 	rm -f "$out/kallsyms"
@@ -47,14 +50,14 @@ for number in $numbers; do
 	echo "lab: experiment $number: $(sed -n 's/^-- Experiment [0-9]*: //p' "$1")"
 	mkdir -p "$out/$number" || exit 1
 	rm -f "$out/$number/$number.md" "$out/$number/counts"
-	if ! "$nestbox" -script "$1" -arg images="$images" -arg out="$out/$number" ${short:+-arg short=1} -artifacts "$out/$number/artifacts"; then
+	if ! "$nestbox" -script "$1" -arg images="$images" -arg out="$out/$number" -arg file="$(basename "$1" .lua)" ${short:+-arg short=1} -artifacts "$out/$number/artifacts"; then
 		failed=1
 		continue
 	fi
 	for plot in "$out/$number"/*.gp; do
 		[ ! -e "$plot" ] || (cd "$out/$number" && gnuplot "${plot##*/}") || failed=1
 	done
-	cp "$out/$number"/*.svg "$out/" 2>/dev/null
+	cp "$out/$number"/*.svg "$out/lab/" 2>/dev/null
 	[ -n "$short" ] || continue
 	baseline=$lab/baseline/$number
 	{
@@ -75,18 +78,37 @@ for number in $numbers; do
 	fi
 done
 
+# package NAME: the version that is in the images.
+package()
 {
-	cat "$lab/report.md"
+	sed -n "s/^$1_\([^_]*\)_.*/\1/p" "$images/versions" | sed 's/%3a/:/'
+}
+made="Made with linux-image $(package 'linux-image-[^_]*'), qemu-system-x86 $(package qemu-system-x86); SHA-256 of vmlinux and lab.cpio $sum."
+{
+	sed "s/^@MADE@\$/$made/" "$lab/report.md"
 	for number in 1 2 3 4 5 6 7; do
 		[ ! -e "$out/$number/$number.md" ] || { echo; cat "$out/$number/$number.md"; }
 	done
 } >"$out/LAB.md"
 {
 	cat "$lab/report-head.html"
+	# The head of the report: paragraphs and lists only.
+	sed "1d; s/^@MADE@\$/$made/; s/&/\&amp;/g; s/</\&lt;/g" "$lab/report.md" | sed 's/`\([^`]*\)`/<code>\1<\/code>/g; s/\*\*\([^*]*\)\*\*/<b>\1<\/b>/g' |
+		awk '/^## / { if (list) print "</ul>"; list = 0; sub(/^## /, ""); print "<h2>" $0 "</h2>"; next }
+			/^- / { if (!list) print "<ul>"; list = 1; sub(/^- /, ""); print "<li>" $0; next }
+			/^$/ { if (list) print "</ul>"; list = 0; print "<p>"; next }
+			{ print }
+			END { if (list) print "</ul>" }'
 	for number in 1 2 3 4 5 6 7; do
 		[ ! -e "$out/$number/$number.html" ] || cat "$out/$number/$number.html"
 	done
 	echo "</body></html>"
 } >"$out/lab.html"
+if [ -n "$docs" ] && [ -z "$short" ] && [ $failed = 0 ]; then
+	mkdir -p "$lab/../docs/lab"
+	cp "$out/LAB.md" "$lab/../docs/LAB.md"
+	cp "$out"/lab/*.svg "$lab/../docs/lab/"
+	echo "lab: docs/LAB.md is this report now"
+fi
 echo "lab: the report is $out/lab.html (as Markdown: $out/LAB.md)"
 exit $failed
