@@ -1,5 +1,6 @@
 /*
- * What a failed scenario leaves in a folder: for each machine serial logs, the last exits, registers, VMCS, the screen, counters; and the message.
+ * What a failed scenario leaves in a folder: for each machine serial logs, the last exits, registers, VMCS, the screen, counters, and a capsule that
+ * runs it again (if no disk changes; what the scenario itself wrote into the machine is not in it); and the message.
  * Best effort: what cannot be written is named and does not hide the failure.
  */
 #include <errno.h>
@@ -7,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/stop.h"
 #include "cpu/vcpu.h"
 #include "debugger/debugger.h"
 #include "devices/vga.h"
 #include "machine/pc.h"
+#include "machine/record.h"
 #include "machine/screendump.h"
 #include "script/internal.h"
 
@@ -112,26 +115,86 @@ write_machine(struct subject *s, const char *folder)
 	write_state(s, folder);
 }
 
+static void
+on_turns_over(void *opaque, u64 now)
+{
+	struct subject *s = opaque;
+
+	(void)now;
+	debugger_stop(s->machine->debugger);
+}
+
+static char *
+capsule_name(const struct scenario *scenario, unsigned number)
+{
+	return error_string("%s/machine%u.capsule", scenario->config->artifacts, number);
+}
+
+void
+artifacts_prepare(struct subject *s)
+{
+	struct config *config = s->config;
+
+	if (!s->scenario->config->artifacts || config->record || config->replay)
+		return;
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (config->drive[i].file && !config->drive[i].cdrom && !config->drive[i].snapshot)
+			return;
+	mkdir(s->scenario->config->artifacts, 0777);
+	s->capsule = config->record = capsule_name(s->scenario, s->number);
+}
+
+void
+artifacts_drop(struct scenario *scenario)
+{
+	if (!scenario->config->artifacts)
+		return;
+	for (struct subject *s = scenario->subjects; s; s = s->next)
+		if (s->capsule)
+			record_free(s->machine);
+	for (unsigned i = 0; i < scenario->machines; i++) {
+		char *name = capsule_name(scenario, i);
+
+		unlink(name);
+		free(name);
+	}
+	/* If nothing else is in it. */
+	rmdir(scenario->config->artifacts);
+}
+
+/* A replay is stopped by time, which with several processors means: when all have had their turn. */
+static void
+finish_turns(struct subject *s)
+{
+	struct machine *machine = s->machine;
+	const char *text;
+	struct event stop;
+
+	if (!s->capsule || machine->ended || machine->cpus->count == 1)
+		return;
+	event_init(&stop, "capsule", EVENT_STOP, on_turns_over, s);
+	event_arm(machine->events, &stop, events_now(machine->events));
+	debugger_run(machine->debugger, &text);
+	event_disarm(machine->events, &stop);
+}
+
 void
 artifacts_write(struct scenario *scenario, const char *folder, const char *message)
 {
-	unsigned number = 0;
-
 	if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
 		fprintf(stderr, "nestbox: -artifacts %s: %s\n", folder, strerror(errno));
 		return;
 	}
 	write_text(folder, "message.txt", message, strlen(message));
-	for (const struct subject *s = scenario->subjects; s; s = s->next)
-		number++;
-	/* The list begins with the newest; machine0 is the first that was made. */
 	for (struct subject *s = scenario->subjects; s; s = s->next) {
-		char *path = error_string("%s/machine%u", folder, --number);
+		char *path = error_string("%s/machine%u", folder, s->number);
 
 		if (mkdir(path, 0777) == 0 || errno == EEXIST)
 			write_machine(s, path);
 		else
 			fprintf(stderr, "nestbox: %s: %s\n", path, strerror(errno));
 		free(path);
+		/* Last: it moves the machine. The capsule is written when it is closed. */
+		finish_turns(s);
 	}
 }

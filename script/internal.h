@@ -24,6 +24,7 @@ struct scenario {
 	lua_State *lua;
 	struct subject *subjects; /* all that are open */
 	struct subject *closed;   /* Lua's objects may outlive machines, and must find out */
+	unsigned machines;        /* made so far */
 	u64 instructions;         /* budget, 0: none; over all machines */
 	u64 spent;                /* of machines that are closed */
 	double seconds;           /* budget of host time */
@@ -56,6 +57,8 @@ struct subject {
 	struct scenario *scenario;
 	struct machine *machine; /* NULL: closed */
 	struct config *config;
+	unsigned number;  /* of the scenario's machines */
+	char *capsule;    /* file, heap: the run is recorded for what a failure leaves */
 	struct subject *next;
 	struct serial_log serial[CONFIG_SERIALS];
 	struct probe *probes;
@@ -109,6 +112,10 @@ void probe_countdown(lua_State *L, struct subject *s, const char *what, u64 coun
 void probes_end_countdowns(struct subject *s);
 
 /* --- artifacts.c --- */
+/* A machine is about to be made: its run is to be recorded, if it can be. */
+void artifacts_prepare(struct subject *s);
+/* The scenario has passed: what was prepared goes. */
+void artifacts_drop(struct scenario *scenario);
 void artifacts_write(struct scenario *scenario, const char *folder, const char *message);
 
 #endif

@@ -248,10 +248,12 @@ verdict(struct scenario *scenario, int status)
 	const char *message;
 
 	if (status == LUA_OK) {
+		artifacts_drop(scenario);
 		printf("PASS %s: %llu instructions\n", scenario->config->script, instructions);
 		return EXIT_GOOD;
 	}
 	if (lua_istable(L, -1)) {
+		artifacts_drop(scenario);
 		lua_getfield(L, -1, "skip");
 		printf("SKIP %s: %s\n", scenario->config->script, luaL_tolstring(L, -1, NULL));
 		return STATUS_SKIPPED;

@@ -80,10 +80,14 @@ new_machine(lua_State *L)
 	s->scenario = scenario;
 	s->callback_error = LUA_NOREF;
 	s->config = config_parse_scripted(argc, argv, scenario->config, &error);
-	if (s->config)
+	if (s->config) {
+		s->number = scenario->machines++;
+		artifacts_prepare(s);
 		s->machine = machine_new(s->config, &error);
+	}
 	if (!s->machine) {
 		config_free(s->config);
+		free(s->capsule);
 		free(s);
 		lua_pushstring(L, error);
 		free(error);
@@ -107,12 +111,17 @@ subject_close(struct subject *s)
 		link = &(*link)->next;
 	*link = s->next;
 	s->scenario->spent += cpus_icount(s->machine->cpus) - s->machine->start_instructions;
+	/* A recording has to say that it was not the guest who ended it. */
+	if (!s->machine->ended)
+		machine_stop(s->machine, EXIT_GOOD);
 	machine_finish(s->machine);
 	probes_free(s);
 	machine_free(s->machine);
 	s->machine = NULL;
 	config_free(s->config);
 	s->config = NULL;
+	free(s->capsule);
+	s->capsule = NULL;
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++) {
 		free(s->serial[i].text);
 		s->serial[i].text = NULL;

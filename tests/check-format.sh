@@ -2,7 +2,8 @@
 # Mechanical rules that every machine judges alike. .clang-format has the rest, for editors.
 cd "${srcdir:-$(dirname "$0")/..}" || exit 1
 
-sources=$(find base bus cpu vmx devices net gui debugger machine script bios tests bench examples \( -name '*.[chS]' -o -name '*.sh' \) 2>/dev/null)
+folders="base bus cpu vmx devices net gui debugger machine script tools bios tests bench examples"
+sources=$(find $folders \( -name '*.[chS]' -o -name '*.sh' \) 2>/dev/null)
 # 120 columns is the aim; what is wider than this does not fit beside anything.
 limit=150
 bad=0
