@@ -16,6 +16,9 @@
 struct state {
 	enum state_mode mode;
 	u64 hash;
+	void (*tell)(void *listener, const char *name, u64 hash); /* hash: of each section */
+	void *listener;
+	const char *section;
 	u8 *data; /* save, load */
 	size_t size, room, at;
 	const struct state_store *store; /* save, load: instead of `data` */
@@ -121,6 +124,13 @@ state_section(struct state *s, const char *name, u32 version)
 	u32 head[3] = {SECTION_MARK, version, (u32)strlen(name)};
 	u32 found[3];
 
+	if (s->tell) {
+		if (s->section)
+			s->tell(s->listener, s->section, s->hash);
+		s->section = name;
+		s->hash = FNV_BASIS;
+		return;
+	}
 	if (s->store && s->mode == STATE_SAVE) {
 		s->store->section(s->store->opaque, name, version);
 		return;
@@ -156,6 +166,17 @@ state_hash(void (*visit)(void *opaque, struct state *s), void *opaque)
 
 	visit(opaque, &s);
 	return s.hash;
+}
+
+void
+state_hash_sections(void (*visit)(void *opaque, struct state *s), void *opaque, void (*tell)(void *listener, const char *name, u64 hash),
+		    void *listener)
+{
+	struct state s = {.mode = STATE_HASH, .hash = FNV_BASIS, .tell = tell, .listener = listener};
+
+	visit(opaque, &s);
+	if (s.section)
+		tell(listener, s.section, s.hash);
 }
 
 u8 *

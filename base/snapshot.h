@@ -26,6 +26,10 @@ enum state_mode state_mode(const struct state *s);
 /* A 64-bit hash of everything visited by `visit` (FNV-like, the same on every host). */
 u64 state_hash(void (*visit)(void *opaque, struct state *s), void *opaque);
 
+/* The same visit; `tell` hears the hash of each section by itself, in order. */
+void state_hash_sections(void (*visit)(void *opaque, struct state *s), void *opaque, void (*tell)(void *listener, const char *name, u64 hash),
+			 void *listener);
+
 /* The same visit into a buffer (heap, never NULL) and back. state_load returns NULL, or what is wrong (heap): then the machine is unusable. */
 u8 *state_save(void (*visit)(void *opaque, struct state *s), void *opaque, size_t *size);
 char *state_load(void (*visit)(void *opaque, struct state *s), void *opaque, const u8 *data, size_t size);

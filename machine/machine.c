@@ -1039,6 +1039,12 @@ machine_state(struct machine *machine, struct state *s)
 		host_ends_state(machine, s);
 }
 
+void
+machine_hash_sections(struct machine *machine, void (*tell)(void *listener, const char *name, u64 hash), void *listener)
+{
+	state_hash_sections(visit, machine, tell, listener);
+}
+
 u64
 machine_hash(struct machine *machine)
 {

@@ -120,6 +120,7 @@ bool reset_vector_jump(struct machine *machine);
 /* The whole machine: RAM, processors, devices, back ends. */
 void machine_state(struct machine *machine, struct state *s);
 u64 machine_hash(struct machine *machine);
+void machine_hash_sections(struct machine *machine, void (*tell)(void *listener, const char *name, u64 hash), void *listener);
 /* Snapshot files. Return NULL, or what is wrong (heap); after a failed load the machine can only be freed. */
 char *machine_save(struct machine *machine, const char *path);
 char *machine_load(struct machine *machine, const char *path);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/snapshot.h"
 #include "base/stop.h"
 #include "cpu/vcpu.h"
 #include "debugger/debugger.h"
@@ -184,6 +185,48 @@ hash(lua_State *L)
 	return 1;
 }
 
+static void
+on_section(void *listener, const char *name, u64 hash)
+{
+	lua_State *L = listener;
+	char text[200];
+
+	snprintf(text, sizeof(text), "%.150s %016llx", name, (unsigned long long)hash);
+	lua_pushstring(L, text);
+	lua_rawseti(L, -2, luaL_len(L, -2) + 1);
+}
+
+/* sections(M) -> {"name hash", ...} */
+static int
+sections(lua_State *L)
+{
+	struct subject *s = subject_check_idle(L, 1);
+
+	lua_newtable(L);
+	machine_hash_sections(s->machine, on_section, L);
+	return 1;
+}
+
+/* checksum(M, ADDRESS, SIZE): of physical memory; nil where there is none */
+static int
+checksum(lua_State *L)
+{
+	struct subject *s = subject_check(L, 1);
+	u64 address = (u64)luaL_checkinteger(L, 2), sum = 0;
+	lua_Integer size = luaL_checkinteger(L, 3);
+	u8 page[4096];
+
+	luaL_argcheck(L, size >= 0 && size % 4096 == 0, 3, "no multiple of 4096");
+	for (lua_Integer i = 0; i < size; i += 4096) {
+		if (!debugger_peek(s->machine->debugger, s->machine->cpus->cpu[0], "phys", address + (u64)i, page, sizeof(page))) {
+			lua_pushnil(L);
+			return 1;
+		}
+		sum = state_checksum(sum, page, sizeof(page));
+	}
+	return push_u64(L, sum);
+}
+
 static int
 icount(lua_State *L)
 {
@@ -243,7 +286,7 @@ void
 look_register(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{"reg", reg},
+		{"reg", reg},         {"sections", sections},  {"checksum", checksum},
 		{"registers", regs},          {"eval", eval},     {"vmcs", vmcs},     {"read", read_memory}, {"write", write_memory},
 		{"u8", read_u8},      {"u16", read_u16},       {"u32", read_u32},  {"u64", read_u64},  {"hash", hash},        {"icount", icount},
 		{"cycles", cycles},   {"hz", hz},              {"cpus", cpus},     {"ended", ended},   {"stats_json", stats_json},
