@@ -24,7 +24,8 @@ enum stop_kind { STOP_NONE, STOP_STEP, STOP_BREAKPOINT, STOP_WATCH, STOP_INTERRU
 
 /* One VM exit, or failed entry. */
 struct exit_record {
-	u64 time, icount, rip, qualification, gpa, gla, eptp, cr3, rsp, rcx;
+	u64 time, icount, rip, qualification, gpa, gla, eptp, cr3, rsp;
+	u64 r[16]; /* the guest's general registers */
 	u64 guest_cycles, host_cycles; /* host_cycles: until the next entry; 0 while there was none */
 	u32 reason, interruption_info, interruption_error, vectoring_info, length, vmcs_index;
 	u16 vpid;

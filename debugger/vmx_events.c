@@ -52,7 +52,6 @@ record(struct debugger *d, struct vcpu *cpu, u32 reason, bool failed)
 		.failed = failed,
 		.rip = v->guest_rip,
 		.rsp = v->guest_rsp,
-		.rcx = cpu->r[RCX],
 		.cr3 = v->guest_cr3,
 		.qualification = v->exit_qualification,
 		.gpa = v->guest_physical_address,
@@ -65,6 +64,7 @@ record(struct debugger *d, struct vcpu *cpu, u32 reason, bool failed)
 		.length = v->exit_instruction_length,
 		.because = cpu->vmx->last.because,
 	};
+	memcpy(e->r, cpu->r, sizeof(e->r));
 	return e;
 }
 

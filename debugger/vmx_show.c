@@ -367,7 +367,7 @@ static void
 why_msr(struct debugger *d, const struct exit_record *e, bool write)
 {
 	const struct vmcs *v = &d->cpu->vmx->vmcs;
-	u32 msr = (u32)e->rcx, low = msr & 0x1fff;
+	u32 msr = (u32)e->r[RCX], low = msr & 0x1fff;
 
 	say(d, "  MSR %#x %s\n", msr, msr_name(msr) ? msr_name(msr) : "");
 	if (!(v->proc_controls & VMX_MASK(PROC, MSR_BITMAPS))) {
@@ -401,14 +401,128 @@ why_io(struct debugger *d, const struct exit_record *e)
 static void
 why_cr(struct debugger *d, const struct exit_record *e)
 {
-	unsigned cr = e->qualification & 15;
+	const struct vmcs *v = &d->cpu->vmx->vmcs;
+	unsigned cr = e->qualification & 15, access = e->qualification >> 4 & 3;
+	u64 mask = cr ? v->cr4_mask : v->cr0_mask, shadow = cr ? v->cr4_read_shadow : v->cr0_read_shadow;
+	u64 value = access == 3 ? e->qualification >> 16 & 0xffff : e->r[e->qualification >> 8 & 15];
 
-	if (cr == 0 || cr == 4) {
-		written_by(d, cr ? VMCS_cr4_mask : VMCS_cr0_mask);
-		written_by(d, cr ? VMCS_cr4_read_shadow : VMCS_cr0_read_shadow);
-		say(d, "  bits of the mask that would differ from the read shadow exit\n");
-	} else {
-		written_by(d, VMCS_proc_controls);
+	if (cr == 3 && access == 0) {
+		written_by(d, VMCS_cr3_target_count);
+		say(d, "  and %#llx is none of that many targets\n", (ull)value);
+		return;
+	}
+	if (cr != 0 && cr != 4)
+		return;
+	written_by(d, cr ? VMCS_cr4_mask : VMCS_cr0_mask);
+	written_by(d, cr ? VMCS_cr4_read_shadow : VMCS_cr0_read_shadow);
+	if (access == 2)
+		say(d, "  CLTS would change TS, which the mask and the read shadow have set\n");
+	else
+		say(d, "  value %#llx differs from the read shadow in masked bits %#llx\n", (ull)value,
+		    (ull)((value ^ shadow) & mask & (access == 3 ? 0xf : ~0ull)));
+}
+
+static void
+why_exception(struct debugger *d, const struct exit_record *e)
+{
+	const struct vmcs *v = &d->cpu->vmx->vmcs;
+	unsigned vector = INFO_VECTOR(e->interruption_info);
+
+	if (INFO_TYPE(e->interruption_info) == EVENT_NMI)
+		return;
+	written_by(d, VMCS_exception_bitmap);
+	say(d, "  bit %u of it is %u\n", vector, v->exception_bitmap >> vector & 1);
+	if (vector != VECTOR_PF)
+		return;
+	written_by(d, VMCS_pf_error_mask);
+	written_by(d, VMCS_pf_error_match);
+	say(d, "  error code %#x under the mask %s the match\n", e->interruption_error,
+	    (e->interruption_error & v->pf_error_mask) == v->pf_error_match ? "equals" : "differs from");
+}
+
+static void
+why_eoi(struct debugger *d, const struct exit_record *e)
+{
+	unsigned vector = e->qualification & 0xff;
+
+	written_by(d, (u16)(VMCS_eoi_exit_bitmap_0 + vector / 64 * 2));
+	say(d, "  bit %u of it, of vector %u\n", vector % 64, vector);
+}
+
+static void
+why_tpr(struct debugger *d)
+{
+	u8 tpr = 0;
+
+	written_by(d, VMCS_tpr_threshold);
+	written_by(d, VMCS_virtual_apic_address);
+	if (memory_peek(d->cpu->memory, d->cpu->vmx->vmcs.virtual_apic_address + 0x80, &tpr, 1))
+		say(d, "  VTPR is %#x\n", tpr);
+}
+
+static void
+why_field_access(struct debugger *d, const struct exit_record *e, bool write)
+{
+	const struct vmcs *v = &d->cpu->vmx->vmcs;
+	u64 encoding = e->r[v->exit_instruction_info >> 28];
+
+	written_by(d, VMCS_sec_controls);
+	say(d, "  encoding %#llx\n", (ull)encoding);
+	if (!strstr(e->because, "bitmap") || encoding > 0x7fff)
+		return;
+	written_by(d, write ? VMCS_vmwrite_bitmap : VMCS_vmread_bitmap);
+	bitmap_bit(d, write ? "VMWRITE bitmap" : "VMREAD bitmap", write ? v->vmwrite_bitmap : v->vmread_bitmap, (unsigned)encoding);
+}
+
+static void
+why_vmfunc(struct debugger *d, const struct exit_record *e)
+{
+	written_by(d, VMCS_vm_function_controls);
+	written_by(d, VMCS_eptp_list_address);
+	say(d, "  EAX %#x, ECX %#x\n", (u32)e->r[RAX], (u32)e->r[RCX]);
+}
+
+static void
+why_ept(struct debugger *d, const struct exit_record *e)
+{
+	char line[64];
+
+	written_by(d, VMCS_eptp);
+	snprintf(line, sizeof(line), "%#llx", (ull)e->gpa);
+	command_ept(d, line);
+}
+
+/* What decided besides the control that the exit's `because` names. */
+static void
+why_details(struct debugger *d, const struct exit_record *e)
+{
+	switch (e->reason & 0xffff) {
+	case REASON_EXCEPTION_NMI: why_exception(d, e); break;
+	case REASON_MSR_READ: why_msr(d, e, false); break;
+	case REASON_MSR_WRITE: why_msr(d, e, true); break;
+	case REASON_IO_INSTRUCTION: why_io(d, e); break;
+	case REASON_CR_ACCESS: why_cr(d, e); break;
+	case REASON_VMREAD: why_field_access(d, e, false); break;
+	case REASON_VMWRITE: why_field_access(d, e, true); break;
+	case REASON_EPT_VIOLATION:
+	case REASON_EPT_MISCONFIG: why_ept(d, e); break;
+	case REASON_PML_FULL: written_by(d, VMCS_pml_index); break;
+	case REASON_TPR_BELOW_THRESHOLD: why_tpr(d); break;
+	case REASON_EOI_INDUCED: why_eoi(d, e); break;
+	case REASON_APIC_ACCESS: written_by(d, VMCS_apic_access_address); break;
+	case REASON_PREEMPTION_TIMER: written_by(d, VMCS_preemption_timer_value); break;
+	case REASON_VMFUNC: why_vmfunc(d, e); break;
+	case REASON_XSAVES:
+	case REASON_XRSTORS: written_by(d, VMCS_xss_exiting_bitmap); break;
+	case REASON_MSR_LOAD_FAIL:
+		written_by(d, VMCS_entry_msr_load_address);
+		written_by(d, VMCS_entry_msr_load_count);
+		break;
+	default: break;
+	}
+	if (e->because && !strcmp(e->because, "SEC PAUSE_LOOP_EXITING")) {
+		written_by(d, VMCS_ple_gap);
+		written_by(d, VMCS_ple_window);
 	}
 }
 
@@ -417,7 +531,7 @@ command_why(struct debugger *d, const char *arguments)
 {
 	const struct exit_record *e;
 	struct vcpu *selected;
-	char text[200], line[64];
+	char text[200];
 	u64 number = d->exits - 1;
 
 	if (!has_vmx(d) || (*arguments && !number_argument(d, arguments, &number)))
@@ -436,27 +550,6 @@ command_why(struct debugger *d, const char *arguments)
 	say(d, "  because of: %s\n", e->because ? e->because : "?");
 	if (e->because)
 		why_control(d, e->because);
-	switch (e->reason & 0xffff) {
-	case REASON_EXCEPTION_NMI:
-		written_by(d, VMCS_exception_bitmap);
-		if (INFO_VECTOR(e->interruption_info) == VECTOR_PF) {
-			written_by(d, VMCS_pf_error_mask);
-			written_by(d, VMCS_pf_error_match);
-		}
-		break;
-	case REASON_MSR_READ: why_msr(d, e, false); break;
-	case REASON_MSR_WRITE: why_msr(d, e, true); break;
-	case REASON_IO_INSTRUCTION: why_io(d, e); break;
-	case REASON_CR_ACCESS: why_cr(d, e); break;
-	case REASON_EPT_VIOLATION:
-	case REASON_EPT_MISCONFIG:
-		written_by(d, VMCS_eptp);
-		snprintf(line, sizeof(line), "%#llx", (ull)e->gpa);
-		command_ept(d, line);
-		break;
-	case REASON_TPR_BELOW_THRESHOLD: written_by(d, VMCS_tpr_threshold); break;
-	case REASON_PREEMPTION_TIMER: written_by(d, VMCS_preemption_timer_value); break;
-	default: break;
-	}
+	why_details(d, e);
 	d->cpu = selected;
 }

@@ -256,7 +256,9 @@ emulate_apic_write(struct vcpu *cpu, unsigned offset)
 		vapic_write(cpu, VICR_HI, vapic_read(cpu, VICR_HI) & 0xff000000);
 		return;
 	}
-	vm_exit(cpu, REASON_APIC_WRITE, offset, "APIC write");
+	vm_exit(cpu, REASON_APIC_WRITE, offset,
+		SEC_ON(cpu->vmx, APIC_REGISTER_VIRTUALIZATION) ? "SEC APIC_REGISTER_VIRTUALIZATION"
+							       : "SEC VIRTUAL_INTERRUPT_DELIVERY");
 }
 
 void
@@ -269,7 +271,7 @@ vmx_apicv_work(struct vcpu *cpu)
 		emulate_apic_write(cpu, vmx->apic_write_offset);
 	}
 	if (vmx->work & WORK_APIC_EXIT)
-		vm_exit(cpu, REASON_APIC_WRITE, vmx->apic_write_offset, "APIC write");
+		vm_exit(cpu, REASON_APIC_WRITE, vmx->apic_write_offset, "SEC VIRTUALIZE_X2APIC_MODE");
 	if (vmx->work & WORK_EOI)
 		vm_exit(cpu, REASON_EOI_INDUCED, vmx->eoi_vector, "EOI-exit bitmap");
 	if ((vmx->work & WORK_TPR_THRESHOLD) && cpu->activity != ACTIVITY_SHUTDOWN &&

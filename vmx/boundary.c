@@ -71,7 +71,8 @@ early_boundary(struct vcpu *cpu)
 	if (unlikely(vmx->work & WORK_EARLY))
 		vmx_apicv_work(cpu);
 	if (vmx->mtf == MTF_PENDING && takes_interrupts(cpu))
-		vm_exit(cpu, REASON_MONITOR_TRAP_FLAG, 0, "PROC MONITOR_TRAP_FLAG");
+		vm_exit(cpu, REASON_MONITOR_TRAP_FLAG, 0,
+			PROC_ON(vmx, MONITOR_TRAP_FLAG) ? "PROC MONITOR_TRAP_FLAG" : "injected by the VM entry");
 }
 
 static bool

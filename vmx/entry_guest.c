@@ -359,7 +359,7 @@ check_non_register(struct check *c)
 	REQUIRE("VE-NRS-06", blocking >> 4 == 0, FIELD(guest_interruptibility), MUST_BE_0(~15u));
 	REQUIRE("VE-NRS-07", (blocking & 3) != 3, FIELD(guest_interruptibility));
 	REQUIRE("VE-NRS-08", !(blocking & BLOCKING_STI) || (v->guest_rflags & FLAG_IF), FIELD(guest_rflags),
-		FIELD(entry_interruption_info), MUST_BE_1(FLAG_IF));
+		FIELD(guest_interruptibility), MUST_BE_1(FLAG_IF));
 	REQUIRE("VE-NRS-09", !external || !(blocking & (BLOCKING_STI | BLOCKING_MOV_SS)),
 		FIELD(entry_interruption_info), FIELD(guest_interruptibility),
 		MUST_BE_0(BLOCKING_STI | BLOCKING_MOV_SS));

@@ -96,15 +96,13 @@ linear_operand(const struct vcpu *cpu, const struct insn *in)
 }
 
 void
-vmx_intercept_insn(struct vcpu *cpu, enum vmx_insn insn)
+vmx_exit_insn(struct vcpu *cpu, enum vmx_insn insn, const char *because)
 {
 	const struct insn_rule *rule = &rules[insn];
 	const struct insn *in = cpu->current;
 	struct vmx *vmx = cpu->vmx;
 	u64 qualification = 0;
 
-	if (likely(!rule_applies(vmx, rule)))
-		return;
 	if (in && rule->layout != INFORMATION_NONE)
 		vmx->vmcs.exit_instruction_info =
 			vmx_instruction_information(cpu, in, (enum information_layout)rule->layout, rule->identity);
@@ -114,7 +112,14 @@ vmx_intercept_insn(struct vcpu *cpu, enum vmx_insn insn)
 		qualification = vmx_displacement(cpu, in);
 	else if (in && rule->qualification == QUALIFY_LINEAR)
 		qualification = linear_operand(cpu, in);
-	vm_exit(cpu, rule->reason, qualification, rule->because);
+	vm_exit(cpu, rule->reason, qualification, because);
+}
+
+void
+vmx_intercept_insn(struct vcpu *cpu, enum vmx_insn insn)
+{
+	if (unlikely(rule_applies(cpu->vmx, &rules[insn])))
+		vmx_exit_insn(cpu, insn, rules[insn].because);
 }
 
 /* IX-12 */
@@ -165,6 +170,8 @@ vmx_intercept_io(struct vcpu *cpu, u16 port, unsigned size, bool in, bool string
 	if (PROC_ON(vmx, IO_BITMAPS)) {
 		if (!io_bitmap_hit(cpu, port, size))
 			return;
+		if (port + size > 0x10000)
+			because = "the ports wrap around";
 	} else if (PROC_ON(vmx, UNCONDITIONAL_IO_EXITING)) {
 		because = "PROC UNCONDITIONAL_IO_EXITING";
 	} else {

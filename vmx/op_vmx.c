@@ -200,9 +200,14 @@ intercept_field(struct vcpu *cpu, u64 encoding, bool write)
 	struct vmx *vmx = cpu->vmx;
 	u64 bitmap = write ? vmx->vmcs.vmwrite_bitmap : vmx->vmcs.vmread_bitmap;
 
-	if (!SEC_ON(vmx, VMCS_SHADOWING) || encoding >> 15 != 0 ||
-	    (phys_read(cpu, bitmap + encoding / 8, 1) >> (encoding & 7) & 1))
-		vmx_intercept_insn(cpu, write ? VMX_INSN_VMWRITE : VMX_INSN_VMREAD);
+	enum vmx_insn insn = write ? VMX_INSN_VMWRITE : VMX_INSN_VMREAD;
+
+	if (!SEC_ON(vmx, VMCS_SHADOWING))
+		vmx_exit_insn(cpu, insn, "always without VMCS shadowing");
+	if (encoding >> 15 != 0)
+		vmx_exit_insn(cpu, insn, "the encoding is beyond the bitmap");
+	if (phys_read(cpu, bitmap + encoding / 8, 1) >> (encoding & 7) & 1)
+		vmx_exit_insn(cpu, insn, write ? "VMWRITE bitmap" : "VMREAD bitmap");
 }
 
 /* The part of VMREAD and VMWRITE before the operands count. The register that holds the encoding is rd. */

@@ -134,6 +134,8 @@ void vmx_inject(struct vcpu *cpu);
 /* --- exit.c --- */
 /* `because` is a static string for the debugger. Captures length and RIP of the executing instruction, and never returns. */
 _Noreturn void vm_exit(struct vcpu *cpu, u32 reason, u64 qualification, const char *because);
+/* The VM exit of the executing instruction, with its qualification and information. */
+_Noreturn void vmx_exit_insn(struct vcpu *cpu, enum vmx_insn insn, const char *because);
 /* A VM entry that failed after the checks of controls and host state: nothing is saved, host state is loaded. */
 _Noreturn void vm_entry_failure(struct vcpu *cpu, u32 reason, u64 qualification, const char *because);
 

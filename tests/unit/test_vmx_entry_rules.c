@@ -16,9 +16,7 @@ struct entry_case {
 };
 
 #define ROW(id, also, also2, broken, base, change, field, value)                                                       \
-	{                                                                                                              \
-		id, {also, also2}, broken, #base, base_##base, change, #field, VMCS_##field, value                     \
-	},
+	{id, {also, also2}, broken, #base, base_##base, change, #field, VMCS_##field, value},
 static const struct entry_case cases[] = {
 #define BROKEN(id, base, change, field, value) ROW(id, NULL, NULL, true, base, change, field, value)
 #define BROKEN2(id, base, change, field, value, also) ROW(id, also, NULL, true, base, change, field, value)
@@ -34,9 +32,15 @@ change(struct vmx_fixture *f, const struct entry_case *c)
 	u64 value = vmcs_get(f->v, field, c->encoding);
 
 	switch (c->change) {
-	case SET: value = c->value; break;
-	case ON: value |= c->value; break;
-	case OFF: value &= ~c->value; break;
+	case SET:
+		value = c->value;
+		break;
+	case ON:
+		value |= c->value;
+		break;
+	case OFF:
+		value &= ~c->value;
+		break;
 	}
 	vmcs_set(f->v, field, c->encoding, value);
 }
@@ -55,7 +59,25 @@ struct heard {
 	const char *id[64];
 	unsigned count;
 	bool complete; /* each report had a heading and values */
+	const char *field;
+	bool shown; /* one report showed this field, or a control of it */
 };
+
+/* Does the value show the field? Controls are named by their word: "SEC ENABLE_EPT" is of sec_controls. */
+static bool
+shows(const struct vmx_rule_value *v, const char *field)
+{
+	size_t word = strcspn(v->name, " "), i = 0;
+
+	if (v->segment)
+		return !strncmp(field, v->segment, strlen(v->segment)) &&
+		       !strcmp(field + strlen(v->segment) + 1, v->name);
+	if (!strcmp(v->name, field))
+		return true;
+	while (i < word && (v->name[i] | 0x20) == field[i])
+		i++;
+	return i == word && !strcmp(field + i, "_controls");
+}
 
 static void
 hear(void *opaque, const struct vmx_broken_rule *broken)
@@ -64,6 +86,8 @@ hear(void *opaque, const struct vmx_broken_rule *broken)
 
 	if (h->count < COUNT(h->id))
 		h->id[h->count++] = broken->id;
+	for (const struct vmx_rule_value *v = broken->values; h->field && v->name; v++)
+		h->shown |= shows(v, h->field);
 	h->complete &= broken->heading && *broken->heading && broken->rule && broken->values[0].name;
 }
 
@@ -81,7 +105,7 @@ expected(const struct entry_case *c, const char *id)
 static void
 check_the_doctor(struct vmx_fixture *f, const struct entry_case *c)
 {
-	struct heard heard = {.complete = true};
+	struct heard heard = {.complete = true, .field = c->field};
 	bool named = false;
 
 	vmx_entry_doctor(f->cpu, hear, &heard);
@@ -99,6 +123,8 @@ check_the_doctor(struct vmx_fixture *f, const struct entry_case *c)
 		describe(c, "not refused", "");
 	if (!heard.complete)
 		describe(c, "reported without heading or values", "");
+	if (!heard.shown)
+		describe(c, "reported without the field that broke it", "");
 }
 
 /* The error number that VMfail gives for a rule of this kind; 0: VM-entry failure. */
