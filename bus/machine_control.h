@@ -13,6 +13,8 @@ struct machine_control {
 	void (*a20)(void *opaque, bool open);
 	/* IGNNE# of the processors: with CR0.NE clear, waiting x87 instructions go on over a pending exception. */
 	void (*ignne)(void *opaque, bool active);
+	/* SMI#: a system management interrupt for the processor that is executing. */
+	void (*smi)(void *opaque);
 	/* ACPI S5 and the like: exit status 0. */
 	void (*power_off)(void *opaque, const char *who);
 	/* ACPI S3: processors stop until `wake`. */

@@ -102,8 +102,24 @@ map_changed(struct memory *m)
 			m->page_map[page] = whole ? (u8)(i + 1) : MAP_MIXED;
 		}
 	}
+	if (m->smram_open)
+		memset(m->page_map + MEMORY_SMRAM / PAGE_SIZE, MAP_NONE, MEMORY_SMRAM_SIZE / PAGE_SIZE);
 	if (m->map_changed)
 		m->map_changed(m->opaque);
+}
+
+void
+memory_set_smram(struct memory *m, bool open, bool in_smm)
+{
+	bool there = m->low_size >= MEMORY_SMRAM + MEMORY_SMRAM_SIZE;
+
+	open &= there;
+	in_smm &= there;
+	if (open == m->smram_open && in_smm == m->smram_in_smm)
+		return;
+	m->smram_open = open;
+	m->smram_in_smm = in_smm;
+	map_changed(m);
 }
 
 static unsigned

@@ -45,6 +45,8 @@ struct memory {
 	/* Told when ranges change: translations may be stale. Set by cpu/. */
 	void (*map_changed)(void *opaque);
 	void *opaque;
+	/* RAM behind the display window (memory_set_smram). */
+	bool smram_open, smram_in_smm;
 	u64 dma_dropped; /* DMA accesses that hit no RAM */
 	/* Private to memory.c: what lies over each page below 4 GiB, and whether any range lies above. */
 	u8 *page_map; /* 0: no range */
@@ -65,6 +67,21 @@ void memory_move(struct memory *m, unsigned range, u64 base);
 void memory_unmap(struct memory *m, unsigned range);
 /* Changes what a range is, and shows it: MMIO if `ops`, else read-only bytes at `host`. For chipsets that switch RAM and ROM. */
 void memory_show(struct memory *m, unsigned range, const struct mmio_ops *ops, u8 *host);
+
+/*
+ * System management RAM: the RAM at MEMORY_SMRAM, which the display window lies over. `open`: everybody sees it instead; `in_smm`: processors in system
+ * management mode do.
+ */
+#define MEMORY_SMRAM 0xa0000u
+#define MEMORY_SMRAM_SIZE 0x20000u
+void memory_set_smram(struct memory *m, bool open, bool in_smm);
+
+/* Where a processor in system management mode finds the byte at `physical`, if that is in RAM that is hidden otherwise; else NULL. */
+static inline u8 *
+memory_smram(const struct memory *m, u64 physical)
+{
+	return m->smram_in_smm && physical - MEMORY_SMRAM < MEMORY_SMRAM_SIZE ? m->ram + physical : NULL;
+}
 
 /* Offset into m->ram of a physical address, or -1 if plain RAM is not what answers there (ranges are not looked at). */
 static inline s64

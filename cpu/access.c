@@ -133,7 +133,10 @@ target_write(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned 
 		lapic_write(cpu, t->physical & 0xfff, size, (u32)value);
 		return;
 	}
-	memory_write(cpu->memory, t->physical, size, value);
+	if (unlikely(cpu->in_smm))
+		phys_write(cpu, t->physical, size, value);
+	else
+		memory_write(cpu->memory, t->physical, size, value);
 }
 
 /* --- by linear address --- */
@@ -366,12 +369,25 @@ sys_probe_write(struct vcpu *cpu, u64 linear, unsigned size)
 u64
 phys_read(struct vcpu *cpu, u64 physical, unsigned size)
 {
+	const u8 *smram = unlikely(cpu->in_smm) ? memory_smram(cpu->memory, physical & cpu->physical_mask) : NULL;
+	u64 value = 0;
+	if (smram) {
+		memcpy(&value, smram, size);
+		return value;
+	}
 	return memory_read(cpu->memory, physical & cpu->physical_mask, size);
 }
 
 void
 phys_write(struct vcpu *cpu, u64 physical, unsigned size, u64 value)
 {
+	u8 *smram = unlikely(cpu->in_smm) ? memory_smram(cpu->memory, physical & cpu->physical_mask) : NULL;
+	if (smram) {
+		if (cpu->memory->page_flags[(physical & cpu->physical_mask) / PAGE_SIZE] & MEMORY_CODE && cpu->memory->code_written)
+			cpu->memory->code_written(cpu->memory->opaque, physical & cpu->physical_mask, size);
+		memcpy(smram, &value, size);
+		return;
+	}
 	memory_write(cpu->memory, physical & cpu->physical_mask, size, value);
 }
 

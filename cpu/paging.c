@@ -75,7 +75,9 @@ read_entry(struct walk *w, u64 address, unsigned size)
 	if (!entry_physical(w, address, ACCESS_READ, &physical))
 		return false;
 	const u8 *host = memory_plain(w->cpu->memory, physical), *page;
-	if (likely(host))
+	if (unlikely(w->cpu->in_smm))
+		value = phys_read(w->cpu, physical, size);
+	else if (likely(host))
 		memcpy(&value, host, size);
 	else if ((page = memory_page(w->cpu->memory, physical & PAGE_MASK, false)))
 		memcpy(&value, page + (physical & 0xfff), size);
@@ -273,7 +275,7 @@ set_accessed_dirty(struct walk *w)
 			continue;
 		u64 physical;
 		entry_physical(w, w->address[n], ACCESS_READ | ACCESS_WRITE, &physical);
-		memory_write(w->cpu->memory, physical, w->entry_size, w->entry[n] | bits);
+		phys_write(w->cpu, physical, w->entry_size, w->entry[n] | bits);
 		if (leaf)
 			w->dirty |= !!(bits & PTE_D);
 	}
@@ -357,7 +359,7 @@ load_pdptes(struct vcpu *cpu, u64 cr3)
 			vmx_ept_translate(cpu, &(struct ept_access){.guest_physical = address, .access = ACCESS_READ}, &t);
 			physical = t.physical;
 		}
-		value[n] = memory_read(cpu->memory, physical, 8);
+		value[n] = phys_read(cpu, physical, 8);
 		if (value[n] & PTE_P && value[n] & (physical_reserved(cpu) | 0x1e6))
 			raise_gp(cpu, 0);
 	}

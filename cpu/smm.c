@@ -11,7 +11,7 @@
  * inside the processor
  * (struct vcpu's smm), SMM runs outside VMX operation, RSM brings them back (VMX.md SMM-01, SMM-02). No dual-monitor
  * treatment.
- * That SMRAM is hidden outside SMM is the chipset's business, and not modelled there.
+ * Which RAM is hidden outside SMM is the chipset's business: memory_set_smram().
  */
 #include "cpu/smm.h"
 
@@ -121,9 +121,9 @@ smm_enter(struct vcpu *cpu)
 	cpu->smm.nmi_blocked = cpu->nmi_blocked;
 	cpu->smm.shadow = cpu->shadow;
 	memcpy(cpu->smm.pdpte, cpu->pdpte, sizeof(cpu->pdpte));
+	cpu->in_smm = true; /* the state goes to SMRAM */
 	save_state(cpu);
 
-	cpu->in_smm = true;
 	cpu->nonroot = false;
 	cpu->nmi_blocked = true;
 	cpu->shadow = 0;

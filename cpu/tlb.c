@@ -110,6 +110,8 @@ mode_bits(const struct vcpu *cpu)
 {
 	u64 mode = (cpu->cr0 & (CR0_PG | CR0_WP)) |
 		   (cpu->cr4 & (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE)) | (cpu->efer & (EFER_NXE | EFER_LMA)) << 32;
+	/* Processors in SMM see SMRAM: their translations are nobody else's. */
+	mode |= (u64)cpu->in_smm << 1;
 	if (cpu->cr4 & CR4_PKE)
 		mode ^= (u64)cpu->pkru << 32 ^ (u64)cpu->pkru >> 20 << 48;
 	return mode;
@@ -237,7 +239,8 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 	if (is_local_apic_page(cpu, t.physical))
 		return;
 	bool write = access & ACCESS_WRITE;
-	u8 *page = memory_page(cpu->memory, t.physical & PAGE_MASK, write);
+	u8 *smram = unlikely(cpu->in_smm) ? memory_smram(cpu->memory, t.physical & PAGE_MASK) : NULL;
+	u8 *page = smram ? smram : memory_page(cpu->memory, t.physical & PAGE_MASK, write);
 	if (!page)
 		return;
 	s64 ram = memory_ram_offset(cpu->memory, t.physical & PAGE_MASK);
@@ -260,7 +263,7 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 		e->tag_x = tag;
 	} else {
 		e->tag_r = tag;
-		e->tag_w = t.write_ok && !code && (write || memory_page(cpu->memory, t.physical & PAGE_MASK, true)) ? tag : NO_PAGE;
+		e->tag_w = t.write_ok && !code && (write || smram || memory_page(cpu->memory, t.physical & PAGE_MASK, true)) ? tag : NO_PAGE;
 	}
 	mark_used(c, e);
 	if (t.page_shift > 12) {

@@ -3,7 +3,8 @@
  *
  * Source: 82371AB data sheet (order 290562), "Power Management I/O Space Registers"; ACPI 6.4, "ACPI Hardware
  * Specification".
- * SMI_CMD acts without SMM: the two ACPI commands switch SCI_EN directly, other values only stay in the register.
+ * SMI_CMD: the two ACPI commands switch SCI_EN directly, whatever an SMI handler does; an SMI is raised where firmware has
+ * enabled it, for the processor that wrote.
  * Not modelled: SMBus, device monitors, throttling (P_CNT, P_LVL2/3 read 0), the global standby timer.
  */
 #include "devices/acpi_pm.h"
@@ -18,6 +19,9 @@ LOG_CATEGORY("acpi");
 
 #define CONFIG_BASE 0x40
 #define CONFIG_DEVACTB 0x58
+#define DEVACTB_APMC_EN 0x02 /* in the last byte: writes of SMI_CMD may raise SMI# */
+#define GLOBAL_CONTROL 0x28
+#define GLOBAL_SMI_EN BIT(0)
 #define CONFIG_MISC 0x80 /* bit 0: the ports are decoded */
 #define PORTS 64
 
@@ -157,6 +161,12 @@ read_byte(struct acpi_pm *pm, unsigned offset)
 	case ACPI_PM_GPE0 + 2:
 		reg = pm->gpe_enable;
 		break;
+	case GLOBAL_CONTROL:
+		reg = (u16)pm->global_control;
+		break;
+	case GLOBAL_CONTROL + 2:
+		reg = (u16)(pm->global_control >> 16);
+		break;
 	default:
 		break;
 	}
@@ -187,6 +197,12 @@ write_byte(struct acpi_pm *pm, unsigned offset, u8 value)
 		break;
 	case ACPI_PM_GPE0 + 2:
 		pm->gpe_enable = (pm->gpe_enable & keep) | bits;
+		break;
+	case GLOBAL_CONTROL:
+		pm->global_control = (pm->global_control & (0xffff0000 | keep)) | bits;
+		break;
+	case GLOBAL_CONTROL + 2:
+		pm->global_control = (pm->global_control & (0xffff | (u32)keep << 16)) | (u32)bits << 16;
 		break;
 	default:
 		break;
@@ -268,6 +284,8 @@ apm_write(void *opaque, u16 port, unsigned size, u32 value)
 	else if (value == ACPI_DISABLE_VALUE)
 		pm->pm1_control &= (u16)~CNT_SCI_EN;
 	update(pm);
+	if (pm->pci.config[CONFIG_DEVACTB + 3] & DEVACTB_APMC_EN && pm->global_control & GLOBAL_SMI_EN)
+		pm->control->smi(pm->control->opaque);
 }
 
 static const struct port_ops apm_ports = {apm_read, apm_write, PORT_BYTE};
@@ -280,6 +298,7 @@ reset(void *opaque)
 	pm->pm1_status = pm->pm1_enable = pm->pm1_control = 0;
 	pm->gpe_status = pm->gpe_enable = 0;
 	pm->apm_control = pm->apm_status = 0;
+	pm->global_control = 0;
 	pm->suspended = false;
 	pm->seen = timer_now(pm);
 	decode(pm);
@@ -303,8 +322,8 @@ acpi_pm_init(struct acpi_pm *pm, struct pci_bus *bus, struct events *events, con
 	/* Decoded from the start at the usual place, since there may be no firmware to do it. */
 	pci_set32(d->config, CONFIG_BASE, ACPI_PM_BASE | 1);
 	pci_set32(d->writable, CONFIG_BASE, 0xffc0);
-	/* APMC_EN, which tells firmware that system management mode has been set up: there is no handler to install. */
-	d->config[CONFIG_DEVACTB + 3] = 0x02;
+	/* As firmware leaves it; but no handler is there to be called, and SMI_EN is clear. */
+	d->config[CONFIG_DEVACTB + 3] = DEVACTB_APMC_EN;
 	d->config[CONFIG_MISC] = 1;
 	d->writable[CONFIG_MISC] = 1;
 	d->config[PCI_INTERRUPT_LINE] = 9;
@@ -316,9 +335,18 @@ acpi_pm_init(struct acpi_pm *pm, struct pci_bus *bus, struct events *events, con
 }
 
 void
+acpi_pm_set_firmware(struct acpi_pm *pm)
+{
+	struct pci_device *d = &pm->pci;
+
+	d->config[CONFIG_DEVACTB + 3] = d->initial[CONFIG_DEVACTB + 3] = 0;
+	d->writable[CONFIG_DEVACTB + 3] = DEVACTB_APMC_EN;
+}
+
+void
 acpi_pm_state(struct acpi_pm *pm, struct state *s)
 {
-	state_section(s, "acpi_pm", 1);
+	state_section(s, "acpi_pm", 2);
 	pci_device_state(&pm->pci, s);
 	state_bool(s, &pm->sci_level);
 	state_bool(s, &pm->suspended);
@@ -329,6 +357,7 @@ acpi_pm_state(struct acpi_pm *pm, struct state *s)
 	STATE(s, pm->gpe_enable);
 	STATE(s, pm->apm_control);
 	STATE(s, pm->apm_status);
+	STATE(s, pm->global_control);
 	STATE(s, pm->seen);
 	STATE(s, pm->latest);
 	state_event(s, pm->events, &pm->overflow);

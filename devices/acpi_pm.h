@@ -28,6 +28,7 @@ struct acpi_pm {
 	u16 pm1_status, pm1_enable, pm1_control;
 	u16 gpe_status, gpe_enable;
 	u32 base; /* where the ports are mapped now, 0: nowhere; follows from the configuration space */
+	u32 global_control;
 	u8 apm_control, apm_status; /* ports 0xb2, 0xb3 */
 	u64 seen;                   /* timer value up to which TMR_STS is accounted for */
 	u64 latest;                 /* tick of the latest access */
@@ -36,6 +37,8 @@ struct acpi_pm {
 
 void acpi_pm_init(struct acpi_pm *pm, struct pci_bus *bus, struct events *events, const struct irq_line *sci,
 		  const struct machine_control *control);
+/* Firmware runs, which sets up system management mode; before it does, writes of SMI_CMD raise no SMI. */
+void acpi_pm_set_firmware(struct acpi_pm *pm);
 /* The power button is pressed. */
 void acpi_pm_power_button(struct acpi_pm *pm);
 /* The RTC's alarm went off: RTC_STS, and wake-up when enabled. Opaque is struct acpi_pm. */

@@ -3,8 +3,8 @@
  * of the display adapter.
  *
  * Source: 82441FX data sheet (order 290549), "PCI Configuration Space Mapped Registers", "PAM - Programmable Attribute
- * Map Registers".
- * Not modelled: SMRAM, DRAM timing.
+ * Map Registers", "SMRAM - System Management RAM Control Register".
+ * Not modelled: D_CLS (closing SMRAM for data), DRAM timing.
  */
 #include "devices/i440fx.h"
 
@@ -18,6 +18,12 @@
 #define PAM0 0x59
 #define PAM_READ BIT(0)  /* reads go to RAM, */
 #define PAM_WRITE BIT(1) /* writes do */
+
+#define SMRAM 0x72
+#define SMRAM_OPEN BIT(6)
+#define SMRAM_CLOSED BIT(5)
+#define SMRAM_LOCKED BIT(4)
+#define SMRAM_ENABLED BIT(3)
 
 #define BIOS_AREA 0x20000u /* of an image, below 1 MiB */
 #define SEGMENT_SIZE 0x4000u
@@ -116,9 +122,23 @@ update_shadows(struct i440fx *f)
 	}
 }
 
+/* SMRAM is at 0xa0000 (C_BASE_SEG 010b). Locked, it is closed, and stays so until a reset. */
+static void
+update_smram(struct i440fx *f)
+{
+	u8 *reg = &f->pci.config[SMRAM];
+
+	if (*reg & SMRAM_LOCKED)
+		*reg &= (u8)~SMRAM_OPEN;
+	f->pci.writable[SMRAM] = *reg & SMRAM_LOCKED ? 0 : SMRAM_OPEN | SMRAM_CLOSED | SMRAM_LOCKED | SMRAM_ENABLED;
+	memory_set_smram(f->pci.bus->memory, *reg & SMRAM_OPEN && *reg & SMRAM_ENABLED, *reg & SMRAM_ENABLED);
+}
+
 static void
 config_written(void *opaque, unsigned offset, unsigned size)
 {
+	if (offset + size > SMRAM && offset <= SMRAM)
+		update_smram(opaque);
 	if (offset + size > PAM0 && offset <= PAM0 + 6)
 		update_shadows(opaque);
 }
@@ -127,6 +147,7 @@ static void
 reset(void *opaque)
 {
 	update_shadows(opaque);
+	update_smram(opaque);
 }
 
 void
@@ -144,8 +165,8 @@ i440fx_init(struct i440fx *f, struct pci_bus *bus)
 		d->writable[i] = 0xff;
 	for (unsigned i = 0x60; i <= 0x67; i++) /* DRAM row boundaries */
 		d->writable[i] = 0xff;
-	d->config[0x72] = 0x02; /* SMRAM */
-	d->writable[0x72] = 0x78;
+	d->config[SMRAM] = 0x02;
+	d->writable[SMRAM] = SMRAM_OPEN | SMRAM_CLOSED | SMRAM_LOCKED | SMRAM_ENABLED;
 	d->config_written = config_written;
 	d->reset = reset;
 	f->shadows = false;
@@ -186,6 +207,8 @@ i440fx_state(struct i440fx *f, struct state *s)
 {
 	state_section(s, "i440fx", 1);
 	pci_device_state(&f->pci, s);
-	if (state_mode(s) == STATE_LOAD)
+	if (state_mode(s) == STATE_LOAD) {
 		update_shadows(f);
+		update_smram(f);
+	}
 }

@@ -182,6 +182,7 @@ firmware_install(struct firmware *f, struct pc *pc)
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
 		board.serial[i] = pc->sockets.serial[i] != NULL;
 	acpi_files_make(&f->acpi, &board);
+	acpi_pm_set_firmware(&pc->acpi_pm);
 	i440fx_set_firmware(&pc->i440fx, f->bios, f->bios_size);
 	size = put_e820(f->e820, 0, memory->low_size);
 	size += put_e820(f->e820 + size, 0x100000000ull, memory->ram_size - memory->low_size);

@@ -116,6 +116,15 @@ control_ignne(void *opaque, bool active)
 	machine->cpus->ignne = active;
 }
 
+static void
+control_smi(void *opaque)
+{
+	struct machine *machine = opaque;
+	struct cpus *cpus = machine->cpus;
+
+	cpu_request(cpus->running ? cpus->running : cpus->cpu[0], PEND_SMI);
+}
+
 void
 machine_call_firmware(struct machine *machine)
 {
@@ -666,7 +675,7 @@ make(struct machine *machine)
 	if (config->replay)
 		input_replay(machine->input);
 	machine->control = (struct machine_control){
-		control_reset, control_init, control_a20, control_ignne, control_power_off, control_suspend, control_wake, control_exit, machine};
+		control_reset, control_init, control_a20, control_ignne, control_smi, control_power_off, control_suspend, control_wake, control_exit, machine};
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
 				 &machine->apic_bus, &machine->control, config->seed);
 	machine->cpus->complete_forms = config->one_insn;

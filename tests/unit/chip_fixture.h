@@ -26,6 +26,7 @@ struct fixture {
 	struct machine_control control;
 	unsigned resets, inits, power_offs, suspends, wakes;
 	bool a20_open, ignne;
+	unsigned smis;
 	int exit_status; /* -1: not asked for */
 	u8 text[256];
 	unsigned text_size;
@@ -109,6 +110,12 @@ fixture_ignne(void *opaque, bool active)
 	((struct fixture *)opaque)->ignne = active;
 }
 
+static inline void
+fixture_smi(void *opaque)
+{
+	((struct fixture *)opaque)->smis++;
+}
+
 static inline struct fixture *
 fixture_new(void)
 {
@@ -125,6 +132,7 @@ fixture_new(void)
 	f->control = (struct machine_control){
 		.a20 = fixture_a20,
 		.ignne = fixture_ignne,
+		.smi = fixture_smi,
 		.reset = fixture_reset,
 		.init = fixture_init,
 		.power_off = fixture_power_off,

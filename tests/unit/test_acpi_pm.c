@@ -48,6 +48,25 @@ put(struct board *b, unsigned offset, unsigned size, u32 value)
 }
 
 static void
+smi_command_raises_an_smi_where_firmware_wants_it(void **state)
+{
+	struct board *b = *state;
+
+	ports_write(b->f->ports, ACPI_SMI_COMMAND, 1, 1);
+	assert_int_equal(b->f->smis, 0);
+	put(b, 0x28, 4, 1);
+	assert_int_equal(get(b, 0x28, 4), 1);
+	ports_write(b->f->ports, ACPI_SMI_COMMAND, 1, 1);
+	assert_int_equal(b->f->smis, 1);
+	acpi_pm_set_firmware(&b->pm);
+	ports_write(b->f->ports, ACPI_SMI_COMMAND, 1, 1);
+	assert_int_equal(b->f->smis, 1);
+	pci_config_write(&b->bus, FUNCTION, 0x58, 4, 0x02000000);
+	ports_write(b->f->ports, ACPI_SMI_COMMAND, 1, 1);
+	assert_int_equal(b->f->smis, 2);
+}
+
+static void
 the_timer_runs_at_3_58_mhz(void **state)
 {
 	struct board *b = *state;
@@ -202,6 +221,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		TEST(smi_command_raises_an_smi_where_firmware_wants_it),
 		TEST(the_timer_runs_at_3_58_mhz),
 		TEST(the_timer_interrupts_when_its_top_bit_changes),
 		TEST(the_timer_status_shows_without_interrupt),

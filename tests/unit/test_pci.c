@@ -302,6 +302,33 @@ port_cf9_resets(void **state)
 }
 
 static void
+smram_is_hidden_until_opened_and_locked_for_good(void **state)
+{
+	struct board *b = *state;
+	struct memory *m = b->f->memory;
+
+	m->ram[0xa8000] = 0x5a;
+	assert_int_equal(memory_read(m, 0xa8000, 1), 0xff);
+	put(b, 0, 0x72, 1, 0x4a); /* D_OPEN, G_SMRAME */
+	assert_int_equal(memory_read(m, 0xa8000, 1), 0x5a);
+	memory_write(m, 0xa8001, 1, 0xa5);
+	put(b, 0, 0x72, 1, 0x0a);
+	assert_int_equal(m->ram[0xa8001], 0xa5);
+	assert_int_equal(memory_read(m, 0xa8001, 1), 0xff);
+	assert_ptr_equal(memory_smram(m, 0xbffff), m->ram + 0xbffff);
+	assert_null(memory_smram(m, 0xc0000));
+	assert_null(memory_smram(m, 0x9ffff));
+	put(b, 0, 0x72, 1, 0x5a); /* locking closes */
+	assert_int_equal(get(b, 0, 0x72, 1), 0x1a);
+	put(b, 0, 0x72, 1, 0x42);
+	assert_int_equal(get(b, 0, 0x72, 1), 0x1a);
+	assert_int_equal(memory_read(m, 0xa8000, 1), 0xff);
+	pci_bus_reset(&b->bus);
+	assert_int_equal(get(b, 0, 0x72, 1), 0x02);
+	assert_null(memory_smram(m, 0xa8000));
+}
+
+static void
 port_92_pulses_init(void **state)
 {
 	struct board *b = *state;
@@ -401,6 +428,7 @@ main(void)
 		TEST(intx_goes_where_the_pirq_register_says),
 		TEST(two_functions_share_a_pirq),
 		TEST(port_cf9_resets),
+		TEST(smram_is_hidden_until_opened_and_locked_for_good),
 		TEST(port_92_pulses_init),
 		TEST(reset_takes_everything_back),
 		TEST(loading_a_state_moves_the_windows),

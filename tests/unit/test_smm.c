@@ -209,6 +209,48 @@ non_root_operation_is_left_and_resumed(void **state)
 	cpu->nonroot = false;
 }
 
+/* What lies over SMRAM outside SMM. */
+static u64
+window_read(void *opaque, u64 offset, unsigned size)
+{
+	(void)opaque, (void)offset, (void)size;
+	return 0x77777777;
+}
+
+static void
+window_write(void *opaque, u64 offset, unsigned size, u64 value)
+{
+	(void)offset, (void)size, (void)value;
+	++*(unsigned *)opaque;
+}
+
+static const struct mmio_ops window = {window_read, window_write};
+
+static void
+smram_is_seen_in_smm_only(void **state)
+{
+	(void)state;
+	unsigned writes = 0;
+	memory_map_mmio(p->memory, "window", MEMORY_SMRAM, MEMORY_SMRAM_SIZE, &window, &writes);
+	memory_set_smram(p->memory, false, true);
+	cpu->smbase = MEMORY_SMRAM;
+	cpu->r[RAX] = 0x1234;
+	cpu_mode_changed(cpu);
+	assert_int_equal(mem_read(cpu, 0xa8000, 4), 0x77777777);
+	smm_enter(cpu);
+	assert_int_equal(*(u16 *)(p->memory->ram + 0xafff8), 0x1234); /* the saved state is there */
+	assert_int_equal(mem_read(cpu, 0xafff8, 2), 0x1234);
+	mem_write(cpu, 0xa8000, 4, 0xf4f4f4f4);
+	assert_int_equal(p->memory->ram[0xa8001], 0xf4);
+	assert_int_equal(execute(cpu, op_rsm, &rsm), NO_FAULT);
+	assert_int_equal(cpu->r[RAX], 0x1234);
+	assert_int_equal(mem_read(cpu, 0xa8000, 4), 0x77777777);
+	assert_int_equal(writes, 0);
+	mem_write(cpu, 0xa8000, 4, 0);
+	assert_int_equal(writes, 1);
+	assert_int_equal(p->memory->ram[0xa8001], 0xf4);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -222,6 +264,7 @@ main(void)
 		TEST(an_smi_in_hlt_halts_again_unless_the_handler_says_otherwise),
 		TEST(rsm_outside_smm_is_undefined),
 		TEST(rsm_to_an_impossible_state_shuts_down),
+		TEST(smram_is_seen_in_smm_only),
 		TEST(non_root_operation_is_left_and_resumed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
