@@ -69,8 +69,8 @@ void memory_unmap(struct memory *m, unsigned range);
 void memory_show(struct memory *m, unsigned range, const struct mmio_ops *ops, u8 *host);
 
 /*
- * System management RAM: the RAM at MEMORY_SMRAM, which the display window lies over. `open`: everybody sees it instead; `in_smm`: processors in system
- * management mode do.
+ * System management RAM: the RAM at MEMORY_SMRAM, which the display window lies over. `open`: everybody sees it instead; `in_smm`:
+ * processors in system management mode do.
  */
 #define MEMORY_SMRAM 0xa0000u
 #define MEMORY_SMRAM_SIZE 0x20000u

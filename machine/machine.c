@@ -675,7 +675,8 @@ make(struct machine *machine)
 	if (config->replay)
 		input_replay(machine->input);
 	machine->control = (struct machine_control){
-		control_reset, control_init, control_a20, control_ignne, control_smi, control_power_off, control_suspend, control_wake, control_exit, machine};
+		control_reset, control_init, control_a20, control_ignne, control_smi, control_power_off,
+		control_suspend, control_wake, control_exit, machine};
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
 				 &machine->apic_bus, &machine->control, config->seed);
 	machine->cpus->complete_forms = config->one_insn;
