@@ -13,9 +13,12 @@ for guest in ${NB_GUESTS:-$(cd "$source/tests/guest/vmx" && ls *.c | grep -v '^r
 	name=${guest%.c}
 	${CC:-cc} $flags -I"$source" -o "$work/$name" "$source/tests/guest/vmx/start.S" "$source/tests/guest/vmx/runtime.c" \
 		"$source/tests/guest/vmx/$name.c" || exit 1
-	./nestbox -m 64 -nodefaults -serial stdio -cpu max -device isa-debug-exit,iobase=0xf4,iosize=4 -stop-after 1G \
+	smp=1
+	[ "$name" = processors ] && smp=2
+	./nestbox -m 64 -smp $smp -nodefaults -serial stdio -cpu max -device isa-debug-exit,iobase=0xf4,iosize=4 -stop-after 1G -stats "$work/stats" \
 		-kernel "$work/$name" $NB_GUEST_OPTIONS >"$work/out" 2>&1 </dev/null
 	status=$?
+	sed -n 's/^  "vm_exits": //p' "$work/stats" >>"$work/reasons"
 	if [ $status = 33 ] && ! grep -q FAILED "$work/out"; then
 		echo "[       OK ] $name: $(grep -c '^RULE ' "$work/out") checks"
 		grep '^RULE ' "$work/out"
@@ -25,4 +28,18 @@ for guest in ${NB_GUESTS:-$(cd "$source/tests/guest/vmx" && ls *.c | grep -v '^r
 		failed=1
 	fi
 done
+# Every exit reason that a model has is reached; docs/CONFORMANCE.md, "Exit reasons without a guest", says why not the others.
+if [ -z "$NB_GUESTS" ]; then
+	sed -n 's/^REASON([0-9]*, \([A-Z0-9_]*\),.*/\1/p' "$source/vmx/exit_reasons.def" | sort >"$work/all"
+	tr -c 'A-Z0-9_' '\n' <"$work/reasons" | grep '[A-Z]' | sort -u >"$work/seen"
+	sed -n '/^## Exit reasons without a guest/,/^## /p' "$source/docs/CONFORMANCE.md" | sed -n 's/^| \([A-Z][^|]*\) | ..*|$/\1/p' | tr -d ' ' |
+		tr ',' '\n' | grep -v '^Reasons$' | sort >"$work/unreachable"
+	comm -23 "$work/all" "$work/seen" >"$work/missing"
+	if cmp -s "$work/missing" "$work/unreachable"; then
+		echo "[       OK ] $(comm -12 "$work/all" "$work/seen" | wc -l) of $(wc -l <"$work/all") exit reasons are reached"
+	else
+		echo "[  FAILED  ] exit reasons: not reached" $(cat "$work/missing"), explained $(cat "$work/unreachable")
+		failed=1
+	fi
+fi
 exit $failed

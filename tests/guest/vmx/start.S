@@ -85,6 +85,51 @@ long_mode:
 4:	hlt
 	jmp 4b
 
+/*
+ * Where a second processor begins: copied to real-mode memory, at AP_START, for a start-up IPI. It goes to 64-bit mode as above and calls ap_main(),
+ * which those guests have that use it.
+ */
+	.set AP_START, 0x9000
+	.globl ap_begin, ap_end
+	.weak ap_main
+	.code16
+ap_begin:
+	cli
+	xorw %ax, %ax
+	movw %ax, %ds
+	lgdtl AP_START + ap_pointer - ap_begin
+	movl %cr0, %eax
+	orl $1, %eax
+	movl %eax, %cr0
+	ljmpl $0x28, $ap32
+ap_pointer:
+	.word gdt_end - gdt - 1
+	.long gdt
+ap_end:
+	.code32
+ap32:	movw $0x10, %ax
+	movw %ax, %ds
+	movw %ax, %es
+	movw %ax, %ss
+	movl %cr4, %eax
+	orl $0x620, %eax
+	movl %eax, %cr4
+	movl $pml4, %eax
+	movl %eax, %cr3
+	movl $0xc0000080, %ecx
+	rdmsr
+	orl $0x901, %eax
+	wrmsr
+	movl $0x80010033, %eax
+	movl %eax, %cr0
+	ljmp $0x08, $ap64
+	.code64
+ap64:	leaq ap_stack_top(%rip), %rsp
+	lidt idt_pointer(%rip)
+	call ap_main
+5:	hlt
+	jmp 5b
+
 	.balign 16
 	.globl stubs
 stubs:
@@ -235,5 +280,7 @@ tss:	.skip 4096
 stack_top:
 	.skip 8192
 event_stack_top:
+	.skip 16384
+ap_stack_top:
 boot_information:
 	.skip 8
