@@ -230,10 +230,9 @@ step_back(struct debugger *d, struct vcpu *cpu, u64 count)
 
 	for (u64 near = (NEAR + count) * d->cpus->count;; near *= 16) {
 		struct moment from = {.icount = to.icount > near ? to.icount - near : 0};
-		bool all = !go_back(d, from.icount + 1);
+		bool all = history(d).oldest >= from.icount; /* as far as there is */
 
-		/* As far as there is. */
-		if (all && !go_back(d, history(d).oldest + 1))
+		if (!go_back(d, (all ? history(d).oldest : from.icount) + 1))
 			return;
 		if (cpus_icount(d->cpus) >= to.icount && all) {
 			at_beginning(d, "no instruction before");
