@@ -54,6 +54,8 @@ slow kvm-unit-tests	"$tests/kvm-unit-tests.sh" ./nestbox
 slow golden		"$tests/golden/nested.sh" ./nestbox "$images"
 slow virtio		"$tests/virtio-drivers.sh" ./nestbox "$images"
 slow replay-tcp		"$tests/replay-tcp.sh" ./nestbox "$images"
+slow hook-cost		"$tests/hook-cost.sh" ./nestbox "$images"
+slow tutorial		"$tests/tutorial.sh" ./nestbox "$images"
 slow lab		"$tests/../lab/run.sh" ./nestbox "$images" lab --short
 slow xen-images		"$tests/images/xen.sh" "$images"
 slow xen		"$tests/xen.sh" ./nestbox "$images"

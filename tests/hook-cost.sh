@@ -1,0 +1,61 @@
+#!/bin/sh
+# What the debugger's hooks cost, in instructions that the host executes (counted by callgrind, so that no other load matters): off, against the
+# same sources without hooks, at most 1 %; the shell attached without a breakpoint, against off, at most 5 %.
+#
+#	hook-cost.sh ./nestbox IMAGES	(in the build directory; IMAGES is what tests/images/build.sh made)
+nestbox=$1
+images=$2
+source=${srcdir:-$(dirname "$0")/..}
+instructions=${NB_HOOK_COST_INSTRUCTIONS:-60000000}
+command -v valgrind >/dev/null || { echo "hook-cost: valgrind is missing: apt-get install valgrind"; exit 1; }
+[ -e "$images/vmlinux" ] || { echo "hook-cost: no images: nb images"; exit 1; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# The sources, every test of cpu->hooks being false.
+mkdir "$work/source" "$work/build" || exit 1
+tar -C "$source" --exclude=./.git --exclude=./build --exclude='./build-asan*' --exclude=./autom4te.cache -cf - . | tar -C "$work/source" -xf - || exit 1
+sed -i -e 's/unlikely(cpu->hooks)/0/g' -e 's/cpu->hooks &&/0 \&\&/g' -e 's/if (cpu->hooks)/if (0)/g' "$work"/source/cpu/*.c "$work"/source/vmx/*.c
+if grep -nE 'cpu->hooks([^-]|$)' "$work"/source/cpu/*.c "$work"/source/vmx/*.c | grep -vE 'hooks = |[^0-9]0 &&'; then
+	echo "hook-cost: these tests of hooks are still there"
+	exit 1
+fi
+[ "$(cat "$work"/source/cpu/*.c "$work"/source/vmx/*.c | cksum)" != "$(cat "$source"/cpu/*.c "$source"/vmx/*.c | cksum)" ] || {
+	echo "hook-cost: no hooks were found"
+	exit 1
+}
+(cd "$work/build" && "$work/source/configure" --quiet CC="${CC:-gcc}" && make -s -j2 nestbox) >"$work/log" 2>&1 || {
+	tail "$work/log"
+	exit 1
+}
+
+# host NAME PROGRAM ARGUMENT...: counts into the variable NAME.
+host()
+{
+	name=$1
+	shift
+	valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" -m 256 -nodefaults -kernel "$images/vmlinux" \
+		-initrd "$images/l1small.cpio" -append "console=ttyS0 quiet nb.mode=boot" </dev/null >"$work/out" 2>"$work/log"
+	count=$(sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work/log")
+	[ -n "$count" ] || { cat "$work/log"; exit 1; }
+	eval "$name=$count"
+	echo "$name: $count instructions of the host for $instructions of the guest"
+}
+host without "$work/build/nestbox" -stop-after $instructions
+host off "$nestbox" -stop-after $instructions
+host attached "$nestbox" -debug -ex "until icount $instructions" -ex quit
+
+# within NAME COUNT OF PERCENT
+within()
+{
+	if [ $(($2 * 100)) -le $(($3 * (100 + $4))) ]; then
+		echo "[       OK ] $1: $(awk "BEGIN { printf \"%+.3f\", ($2 - $3) * 100 / $3 }") %, at most $4"
+	else
+		echo "[  FAILED  ] $1: $(awk "BEGIN { printf \"%+.3f\", ($2 - $3) * 100 / $3 }") %, at most $4"
+		failed=1
+	fi
+}
+failed=0
+within off_costs_nothing $off $without 1
+within attached_costs_little $attached $off 5
+exit $failed
