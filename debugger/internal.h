@@ -309,6 +309,8 @@ const char *reason_text(u32 reason);
 void describe_exit(const struct exit_record *e, char *text, size_t room);
 /* The values that a broken rule of VM entry was decided by, "name = value, ...". */
 void describe_rule_values(const struct vmx_broken_rule *broken, char *text, size_t size);
+/* "#PF", or NULL. */
+const char *exception_name(unsigned vector);
 void describe_event(u32 info, u32 error, char *text, size_t room);
 
 /* --- vmx_show.c --- */

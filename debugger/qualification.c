@@ -27,7 +27,7 @@ add(struct text *t, const char *format, ...)
 	t->room -= (size_t)n;
 }
 
-static const char *
+const char *
 exception_name(unsigned vector)
 {
 	static const char *const names[32] = {

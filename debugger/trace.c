@@ -154,11 +154,17 @@ trace_inject(struct debugger *d, struct vcpu *cpu, const struct event_info *even
 	if (!trace_wants(d, TRACE_INJECT))
 		return;
 	if (d->trace->format == FORMAT_KVM) {
+		const char *name = exception_name(event->vector);
+
 		kvm_line(d, cpu, cpu_time(cpu));
-		if (event->type == EVENT_EXTERNAL)
-			fprintf(d->trace->out, "kvm_inj_virq:         IRQ 0x%x\n", event->vector);
+		if (event->type == EVENT_EXTERNAL || event->type == EVENT_SOFTWARE_INTERRUPT)
+			fprintf(d->trace->out, "kvm_inj_virq:         %s 0x%x\n", event->type == EVENT_EXTERNAL ? "IRQ" : "Soft/INTn", event->vector);
+		else if (event->type == EVENT_NMI || !name)
+			fprintf(d->trace->out, "nestbox_inject: type %u vector %u\n", event->type, event->vector);
+		else if (event->has_error)
+			fprintf(d->trace->out, "kvm_inj_exception:    %s (0x%x)\n", name, event->error);
 		else
-			fprintf(d->trace->out, "kvm_inj_exception:    vector %u (0x%x)\n", event->vector, event->has_error ? event->error : 0);
+			fprintf(d->trace->out, "kvm_inj_exception:    %s\n", name);
 		return;
 	}
 	trace_other(d, cpu, TRACE_INJECT, "inject", "vector=%u type=%u error=%#x", event->vector, event->type, event->has_error ? event->error : 0);

@@ -1,8 +1,13 @@
 /* What the commands show of the processor, against the same fact found by another way. */
 #include "tests/unit/debugger_fixture.h"
 
+#include "bus/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/paging.h"
+#include "devices/e1000.h"
+#include "devices/ioapic.h"
+#include "devices/pci.h"
+#include "devices/pic.h"
 
 static void
 in_guest(void)
@@ -203,6 +208,62 @@ the_local_apic_is_shown(void **state)
 }
 
 static void
+no_level(void *opaque, unsigned number, int level)
+{
+	(void)opaque;
+	(void)number;
+	(void)level;
+}
+
+static void
+the_interrupt_controllers_are_shown(void **state)
+{
+	const struct irq_line intr = {no_level, NULL, 0};
+	static struct pic pic;
+	static struct ioapic ioapic;
+
+	(void)state;
+	pic_init(&pic, f->ports, &intr);
+	ioapic_init(&ioapic, f->memory, &f->bus);
+	d->host.pic = &pic;
+	d->host.ioapic = &ioapic;
+	/* ICW1..4, then a mask; the guest's way. */
+	ports_write(f->ports, 0x20, 1, 0x11);
+	ports_write(f->ports, 0x21, 1, 0x30);
+	ports_write(f->ports, 0x21, 1, 0x04);
+	ports_write(f->ports, 0x21, 1, 0x01);
+	ports_write(f->ports, 0x21, 1, 0xf5);
+	pic_set(&pic, 1, 1);
+	expect("info pic", "master: vectors from 0x30");
+	expect("info pic", "masked                 f5 0 2 4 5 6 7");
+	expect("info pic", "requested (latched)    02 1");
+	expect("info pic", "INTR is high");
+	memory_write(f->memory, 0xfec00000, 4, 0x10 + 2 * 5);
+	memory_write(f->memory, 0xfec00010, 4, 0x0a951);
+	expect("info ioapic", " 5 000000000000a951 vector  81 lowest priority, logical destination 0, level, active low");
+	pic_set(&pic, 1, 0);
+}
+
+static void
+pci_functions_are_listed(void **state)
+{
+	static struct pci_bus bus;
+	static struct pci_device device;
+
+	(void)state;
+	pci_bus_init(&bus, f->memory, f->ports);
+	pci_device_init(&device, "a card", NULL, 0x1234, 0x5678, 1, 0x020000);
+	pci_add(&bus, &device, PCI_DEVFN(5, 1));
+	d->host.pci = &bus;
+	/* The guest switches its memory on, and sets its interrupt line. */
+	ports_write(f->ports, 0xcf8, 4, 0x80000000 | 5 << 11 | 1 << 8 | 0x3c);
+	ports_write(f->ports, 0xcfc, 1, 11);
+	expect("info pci", "00:05.1 1234:5678 class 020000 a card, command 0000, interrupt line 11");
+	d->host.pci = NULL;
+	expect("info e1000", "no card");
+}
+
+static void
 exits_know_their_guest_and_their_time(void **state)
 {
 	(void)state;
@@ -221,6 +282,82 @@ exits_know_their_guest_and_their_time(void **state)
 	expect("info exits", "CPUID                           2 100.00%          1         3          5");
 	expect("exits 1", "     1 cpu0");
 	assert_null(strstr(output, "     0 cpu0"));
+}
+
+/* Lines as KVM's own tracepoints print them (the formats are in kvm.ko), so that scripts for trace-cmd's reports read them. */
+static void
+traces_in_kvms_words_have_its_formats(void **state)
+{
+	static const struct {
+		u32 info, error;
+		const char *text;
+	} rows[] = {
+		{0x80000030, 0, "kvm_inj_virq:         IRQ 0x30\n"},
+		{0x80000419, 0, "kvm_inj_virq:         Soft/INTn 0x19\n"},
+		{0x80000b0d, 0x18, "kvm_inj_exception:    #GP (0x18)\n"},
+		{0x80000306, 0, "kvm_inj_exception:    #UD\n"},
+	};
+	char path[] = "/tmp/nestbox-trace-XXXXXX", line[100], text[8192];
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (unsigned i = 0; i < COUNT(rows); i++) {
+		FILE *file;
+
+		/* There is no IDT: each ends in a triple fault, or in the exit for the exception's delivery. */
+		f->v->guest_rip = GUEST_CODE;
+		f->v->guest_rflags = 2 | FLAG_IF;
+		f->v->entry_interruption_info = rows[i].info;
+		f->v->entry_error_code = rows[i].error;
+		f->v->entry_instruction_length = 2;
+		f->cpu->nonroot = false;
+		f->cpu->rip = ENTRY;
+		f->cpu->vmx->launched = 0;
+		cpu_mode_changed(f->cpu);
+		command("delete");
+		command("break exit");
+		snprintf(line, sizeof(line), "trace vmx,kvm %s", path);
+		command(line);
+		expect("continue", "exit");
+		command("trace off");
+		file = fopen(path, "r");
+		assert_non_null(file);
+		text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+		fclose(file);
+		if (!strstr(text, rows[i].text))
+			fail_msg("no '%s' in: %s", rows[i].text, text);
+		if (!strstr(text, "nestbox-1     [000] ") || !strstr(text, ": kvm_entry:            vcpu 0, rip 0x30000\n") ||
+		    !strstr(text, ": kvm_exit:             vcpu 0 reason TRIPLE_FAULT rip 0x30000 info1 0x0000000000000000 info2 0x"))
+			fail_msg("%s", text);
+	}
+	remove(path);
+}
+
+static void
+packets_are_instants_of_a_timeline(void **state)
+{
+	static const u8 frame[60] = {1, 2, 3, 4, 5, 6, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 6};
+	char path[] = "/tmp/nestbox-trace-XXXXXX", line[100], text[4096];
+	int fd = mkstemp(path);
+	FILE *file;
+
+	(void)state;
+	assert_true(fd >= 0);
+	snprintf(line, sizeof(line), "trace packets,perfetto %s", path);
+	command(line);
+	debugger_packet(d, 0, true, frame, sizeof(frame));
+	debugger_packet(d, 1, false, frame, sizeof(frame));
+	command("trace off");
+	file = fopen(path, "r");
+	assert_non_null(file);
+	text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+	fclose(file);
+	remove(path);
+	assert_non_null(strstr(text, "{\"ph\":\"i\",\"s\":\"t\",\"pid\":1,\"tid\":1,\"ts\":0.000,\"name\":\"packet_sent\",\"args\":{\"what\":\"card=0 "
+				     "size=60 type=0x0806 from=52:54:00:12:34:56 to=01:02:03:04:05:06\"}}"));
+	assert_non_null(strstr(text, "\"tid\":2,\"ts\":0.000,\"name\":\"packet_received\""));
+	assert_non_null(strstr(text, "{\"name\":\"network\"}"));
 }
 
 static void
@@ -254,7 +391,11 @@ main(void)
 		T(descriptor_tables_are_decoded),
 		T(the_tlb_is_listed),
 		T(the_local_apic_is_shown),
+		T(the_interrupt_controllers_are_shown),
+		T(pci_functions_are_listed),
 		T(exits_know_their_guest_and_their_time),
+		T(traces_in_kvms_words_have_its_formats),
+		T(packets_are_instants_of_a_timeline),
 		T(why_tells_of_older_exits_too),
 	};
 

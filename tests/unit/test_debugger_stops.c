@@ -140,6 +140,35 @@ exceptions_are_stopped_at_by_vector(void **state)
 }
 
 static void
+a_triple_fault_stops(void **state)
+{
+	(void)state;
+	poke(f, ENTRY, 2, 0x0b0f); /* ud2, and no IDT */
+	stops("triple-fault", "triple fault");
+	expect("info breakpoints", "1 hits");
+}
+
+static void
+interrupts_are_stopped_at_by_vector(void **state)
+{
+	(void)state;
+	CODE(f, "\xcd\x31"); /* int 0x31 */
+	command("break interrupt 0x30");
+	command("break exception 0x31");
+	stops("interrupt 0x31", "breakpoint 3: interrupt 49");
+}
+
+static void
+time_ends_a_run(void **state)
+{
+	(void)state;
+	CODE(f, "\x31\xc9\x90\xff\xc1\x90\xeb\xfa");
+	expect("until time 777", "reached time 777");
+	assert_int_equal(cpu_time(f->cpu), 777);
+	expect("until time 5", "that is over");
+}
+
+static void
 entries_and_refused_entries_stop(void **state)
 {
 	(void)state;
@@ -220,6 +249,9 @@ main(void)
 		T(injections_are_stopped_at_by_vector),
 		T(an_injection_of_the_vector_stops),
 		T(exceptions_are_stopped_at_by_vector),
+		T(a_triple_fault_stops),
+		T(interrupts_are_stopped_at_by_vector),
+		T(time_ends_a_run),
 		T(entries_and_refused_entries_stop),
 		T(only_vpid_restricts_to_a_guest),
 		T(temporary_breakpoints_go_after_their_stop),
