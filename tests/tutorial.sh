@@ -1,6 +1,6 @@
 #!/bin/sh
-# Plays docs/TUTORIAL.in: runs its commands, puts what nestbox and gdb say behind each, and compares with docs/TUTORIAL.md what does not depend on
-# addresses and counts; --update writes that page. A {PATTERN} in a command stands for what its \(...\) matched in the output before.
+# Plays docs/TUTORIAL.in: runs its commands, puts what nestbox and gdb say behind each, and compares with docs/TUTORIAL.md what does not
+# depend on addresses and counts; --update writes that page. A {PATTERN} in a command stands for what its \(...\) matched in the output before.
 #
 #	tutorial.sh ./nestbox IMAGES [--update]
 #
@@ -100,7 +100,8 @@ fi
 # Numbers differ from one kernel to the next, and which exits there are besides those that the page is about.
 stable()
 {
-	sed -e '/^	[A-Z_]* *[0-9]* *[0-9.]*% /d' -e 's/0x[0-9a-fA-F]*/N/g' -e 's/\b[0-9a-f]\{8,\}\b/N/g' -e 's/[0-9][0-9.]*/N/g' -e 's/  */ /g' "$1"
+	sed -e '/^	[A-Z_]* *[0-9]* *[0-9.]*% /d' -e 's/0x[0-9a-fA-F]*/N/g' -e 's/\b[0-9a-f]\{8,\}\b/N/g' -e 's/[0-9][0-9.]*/N/g' \
+		-e 's/  */ /g' "$1"
 }
 stable page >page.stable
 stable "$source/docs/TUTORIAL.md" >page.expected
