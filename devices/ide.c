@@ -19,6 +19,12 @@
 
 LOG_CATEGORY("ide");
 
+/*
+ * What a channel without drives reads as: the lines float high, but for DD7, which the host pulls down, so that BSY seems clear
+ * (ATA/ATAPI-6, "Signal descriptions") and software does not wait for a drive that is not there.
+ */
+#define OPEN_BUS 0x7f
+
 #define COMMAND_NS 20000 /* from command to first data, */
 #define SECTOR_NS 2000   /* and per sector on top */
 
@@ -655,7 +661,7 @@ task_read(void *opaque, u16 port, unsigned size)
 
 	(void)size;
 	if (!c->drive[0].block && !c->drive[1].block)
-		return 0xff;
+		return OPEN_BUS;
 	if (!d->block && (port & 7) != 6)
 		return 0;
 	switch (port & 7) {
@@ -737,7 +743,7 @@ control_read(void *opaque, u16 port, unsigned size)
 
 	(void)port;
 	(void)size;
-	return c->drive[0].block || c->drive[1].block ? read_status(c) : 0xff;
+	return c->drive[0].block || c->drive[1].block ? read_status(c) : OPEN_BUS;
 }
 
 static void
