@@ -128,7 +128,7 @@ for _, variant in ipairs(variants) do
 		"pages_2m (debugfs)"}, rows)
 end
 report:plot("faults", "Experiment 1: guest page faults, VM exits for page faults, EPT violations and QEMU's minor faults by phase (" .. variants[1].title .. ")",
-	"set style data histograms\nset style fill solid\nset boxwidth 0.9\nset key top left\nset ylabel 'count'\nset xtics rotate by -25\n"
+	"set style data histograms\nset style fill solid\nset boxwidth 0.9\nset key outside top horizontal\nset ylabel 'count'\nset xtics rotate by -25\n"
 	.. "plot DATA using 2:xtic(1) ls 1 title '#PF in L2', '' using 3 ls 3 title '#PF exits', '' using 4 ls 2 title 'EPT violations', "
 	.. "'' using 5 ls 4 title 'minor faults of QEMU'",
 	(function()

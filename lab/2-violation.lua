@@ -26,7 +26,7 @@ local way = {
 -- --------------------------------------
 
 local symbols, addresses = nil, {}
--- Symbol and start of the function that an address lies in.
+-- Symbol, start and end of the function that an address lies in.
 local function function_of(address)
 	local low, high = 1, #addresses
 
@@ -39,17 +39,40 @@ local function function_of(address)
 			low = middle
 		end
 	end
-	return addresses[low][2], addresses[low][1]
+	return addresses[low][2], addresses[low][1], addresses[low + 1] and addresses[low + 1][1] or addresses[low][1] + 4096
+end
+
+-- Does the function at `from` go on in the one at `to` by a jump (a tail call), over at most `depth` others?
+local function jumps(m, from, to, depth)
+	local _, start, finish = function_of(from)
+	local code = start == from and m:read(from, math.min(finish - from, 8192), "linear")
+
+	for at = 1, code and #code - 5 or 0 do
+		local short = code:byte(at) == 0xe9
+		if short or code:byte(at) == 0x0f and code:byte(at + 1) & 0xf0 == 0x80 and at + 5 <= #code then
+			local length = short and 5 or 6
+			local target = from + at - 1 + length + ("<i4"):unpack(code, at + length - 4)
+
+			if target == to then
+				return true
+			end
+			local _, its_start = function_of(target)
+			if depth > 1 and its_start == target and target ~= from and jumps(m, target, to, depth - 1) then
+				return true
+			end
+		end
+	end
+	return false
 end
 
 -- The calls that led here, without debug information: a word on the stack counts as a return address if the instruction before it is a call of the
--- function reached last, or an indirect one; if there is none near, a call of any function's begin: that function has jumped on (a tail call).
+-- function reached last, or an indirect one, or of a function that goes on in the one reached last by a jump.
 local function calls(m)
 	local name, start = function_of(m:reg("rip"))
 	local list, rsp = {name}, m:reg("rsp")
 	local stack = m:read(rsp, 4096 - (rsp & 4095), "linear") .. (m:read((rsp | 4095) + 1, 8192, "linear") or "")
-	local function find(from, limit, any)
-		for at = from, math.min(#stack - 7, from + limit), 8 do
+	local function find(from)
+		for at = from, #stack - 7, 8 do
 			local word = ("<i8"):unpack(stack, at)
 			local code = word < 0 and word >= -0x80000000 and m:read(word - 5, 5, "linear")
 
@@ -59,7 +82,7 @@ local function calls(m)
 
 				if target == start or called:find("__x86_indirect_thunk") or called:find("^__SCT__") then
 					return at, word
-				elseif any and target == called_start and target ~= word then
+				elseif target == called_start and jumps(m, target, start, 3) then
 					return at, word, called
 				end
 			end
@@ -68,11 +91,8 @@ local function calls(m)
 	local at = 1
 
 	while at and #list < 24 do
-		local next_at, word, through = find(at, 400)
+		local next_at, word, through = find(at)
 
-		if not next_at then
-			next_at, word, through = find(at, 400, true)
-		end
 		if next_at then
 			name, start = function_of(word)
 			list[#list + 1] = ("%s+0x%x%s"):format(name, word - start, through and " (by way of " .. through .. ")" or "")

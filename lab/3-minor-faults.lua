@@ -169,6 +169,9 @@ local function measure(v)
 			for name, symbol in pairs(notifiers) do
 				counters[name] = m:count(hex(symbols[symbol]) .. " if level == 1")
 			end
+			m:on(hex(symbols[notifiers.unmap]) .. " if level == 1", function(e)
+				curve[#curve + 1] = {e.time, "unmap"}
+			end)
 		end,
 		more = function()
 			local c = {mm = faults:table()}
@@ -204,7 +207,7 @@ local function measure(v)
 		for _, point in ipairs(curve) do
 			local mm = point[2]
 
-			if mm ~= "violation" and point[1] > before and point[1] < begin then
+			if math.type(mm) == "integer" and point[1] > before and point[1] < begin then
 				sum[mm] = (sum[mm] or 0) + 1
 				most = (not most or sum[mm] > sum[most]) and mm or most
 			end
@@ -214,11 +217,13 @@ local function measure(v)
 		got.acted = lab.difference(lab.sample(run.files[c.name .. ".act.sample"]), lab.sample(run.files[c.name .. ".acted.sample"]))
 		got.after = lab.difference(lab.sample(run.files[c.name .. ".acted.sample"]), lab.sample(run.files[c.name .. ".done.sample"]))
 		got.counters = {run.files[c.name .. ".act.counters"], run.files[c.name .. ".done.counters"]}
-		got.violations, got.faults = {}, {}
+		got.violations, got.faults, got.unmaps = {}, {}, {}
 		for _, point in ipairs(curve) do
 			if point[1] >= begin and point[1] <= finish then
 				if point[2] == "violation" then
 					got.violations[#got.violations + 1] = point[1]
+				elseif point[2] == "unmap" then
+					got.unmaps[#got.unmaps + 1] = point[1]
 				elseif point[2] == most then
 					got.faults[#got.faults + 1] = point[1]
 				end
@@ -250,12 +255,11 @@ report:list({
 	"Reclaim without swap takes nothing from QEMU: the kernel does not even scan anonymous memory (age notifier 0, unmap 0). With swap it does, and what it took "
 		.. "comes back as violations with minor and major faults. So \"swap is off\" does rule reclaim out.",
 	"Dirty logging, as in migration, causes no minor faults: with EPT dirty flags it is page-modification logging (PML_FULL exits, one per 512 pages), without them "
-		.. "one EPT violation per page written, repaired by `fast_page_fault` in KVM alone.",
+		.. "one EPT violation per page written, repaired by `fast_page_fault` in KVM alone. (The few faults when it begins are of QEMU's own new thread.)",
 	"khugepaged unmaps what it collapses, and one violation maps 2 MiB again; no minor fault, since the huge page is in QEMU's page table already.",
 	"EPT violations and minor faults are different counts: a violation needs a fault only if QEMU's own page table lacks the page or forbids the write.",
 	"Without accessed flags (eptad=0) aging makes entries inaccessible instead of reading a flag: more violations at the next touch, repaired by `fast_page_fault`, no more minor faults.",
-	"With KSM, flags on, one run of violations at one RIP with qualification `0x83` (a walk of L2's own page table, which counts as a write when flags are on, hits a merged page) "
-		.. "repeats for some 5 ms while ksmd is between begin and end of an invalidation: KVM retries as long as one is in progress. On one CPU it can only wait for ksmd's turn.",
+	"With the flags on, KSM costs an idle guest a few violations more: the processor's walk of L2's own page tables counts as a write then, and some of those tables were merged.",
 })
 for _, v in ipairs(variants) do
 	local rows, total_violations, total_faults = {}, 0, 0
@@ -292,26 +296,26 @@ local function curves(v, field)
 	for index, c in ipairs(v.causes) do
 		local times = c[field]
 
-		data[#data + 1] = {0.0, 0, index}
+		data[#data + 1] = {0.0, 0.5, index}
 		for i = 1, #times do
 			if i == #times or i % math.max(1, #times // 200) == 0 then
 				data[#data + 1] = {(times[i] - c.begin) / v.hz, i, index}
 			end
 		end
-		data[#data + 1] = {(c.finish - c.begin) / v.hz, #times, index}
+		data[#data + 1] = {(c.finish - c.begin) / v.hz, math.max(0.5, #times), index}
 	end
 	return data
 end
 for _, v in ipairs(variants) do
-	for _, what in ipairs({{"violations", "EPT violations"}, {"faults", "minor faults of QEMU"}}) do
+	for _, what in ipairs({{"violations", "EPT violations"}, {"unmaps", "unmappings"}, {"faults", "minor faults of QEMU"}}) do
 		local plots = {}
 
 		for index, c in ipairs(v.causes) do
-			plots[index] = ("DATA using ($3 == %d ? $1 : NaN):2 with steps lw 2 title '%s'"):format(index, c.cause.what)
+			plots[index] = ("DATA using ($3 == %d ? $1 : NaN):2 with steps ls %d lw 2 title '%s'"):format(index, index, c.cause.name)
 		end
 		report:plot(v.name .. "-" .. what[1], "Experiment 3: " .. what[2] .. " over virtual time, by cause (" .. v.title .. ")",
-			"set datafile missing NaN\nset key outside right top\nset xlabel 'seconds of virtual time since L1 began to act'\nset ylabel '" .. what[2]
-			.. ", cumulative'\nplot " .. table.concat(plots, ", "), curves(v, what[1]))
+			"set datafile missing NaN\nset key outside top horizontal\nset logscale y\nset yrange [0.4:*]\nset style line 7 lc rgb '#3ca951'\nset xlabel 'seconds of virtual time since L1 began to act'\nset ylabel '" .. what[2]
+			.. ", cumulative (log)'\nplot " .. table.concat(plots, ", "), curves(v, what[1]))
 	end
 end
 report:p("L1's own counters, at the beginning and at the end of each cause, are in the run's files `*.counters`, `*.sample`.")

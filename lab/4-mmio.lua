@@ -128,7 +128,7 @@ end
 -- ---- the report ----
 
 report:section("4. Network cards: exits per register access and per packet", 2)
-report:p("L2 sends", tostring(packets), "UDP datagrams of 64 bytes to L1 (send), then as many, each after the echo of the one before (echo). Its card is on a tap",
+report:p("L2 sends", tostring(packets), "UDP datagrams of 64 bytes to L1, which sends each back, without waiting for that (send); then as many, each after the echo of the one before (echo). Its card is on a tap",
 	"device of L1. Every access to a register of an emulated card is an exit (EPT misconfiguration: KVM marks MMIO pages so). \"To QEMU\" are",
 	"`kvm:kvm_userspace_exit` events: the exits that KVM cannot finish by itself.")
 local rows = {}
@@ -174,12 +174,12 @@ report:list({
 	"An echoed packet costs the e1000 seven register accesses and the end of a level interrupt (EOI_INDUCED): ICR read once, IMC and IMS written for the "
 		.. "interrupt, STATUS read by the driver twice, TDT and RDT written.",
 	"RDT writes do not leave the kernel: QEMU registers most e1000 registers as coalesced MMIO, so KVM only notes the write in a ring. All others go to QEMU.",
-	"virtio-net needs one exit per packet sent, the notification. With ioeventfd it stays in the kernel (kvm_fast_mmio); with ioeventfd=off the same exit goes to "
+	"virtio-net needs at most one exit per packet sent, the notification, and none while the other side is still at work (send). With ioeventfd it stays in the kernel (kvm_fast_mmio); with ioeventfd=off the same exit goes to "
 		.. "QEMU. Interrupts come as MSI by the kernel: no exit to find out the cause.",
 	"With vhost the kernel's own thread moves packets; the exits that remain are notifications.",
 })
 report:plot("exits", "Experiment 4: VM exits per echoed packet, and how many of them go on to QEMU",
-	"set style data histograms\nset style fill solid\nset boxwidth 0.9\nset ylabel 'per packet'\nset xtics rotate by -12\nset key top right\n"
+	"set style data histograms\nset style fill solid\nset boxwidth 0.9\nset ylabel 'per packet'\nset xtics rotate by -12\nset key outside top horizontal\n"
 	.. "plot DATA using 2:xtic(1) ls 1 title 'all exits', '' using 3 ls 2 title 'MMIO', '' using 4 ls 3 title 'to QEMU'",
 	(function()
 		local data = {}

@@ -106,7 +106,7 @@ end
 report:table({"settings", "switches", "exits (nestbox)", "(L1)", "CR_ACCESS", "timer and interrupts", "fills in L2", "per switch", "INVEPT", "INVVPID",
 	"L2 instructions per switch"}, rows)
 report:plot("switch", "Experiment 5: per context switch in L2",
-	"set style data histograms\nset style fill solid\nset boxwidth 0.9\nset xtics rotate by -12\nset ylabel 'per context switch'\nset key top left\n"
+	"set style data histograms\nset style fill solid\nset boxwidth 0.9\nset xtics rotate by -12\nset ylabel 'per context switch'\nset key outside top horizontal\n"
 	.. "plot DATA using 2:xtic(1) ls 1 title 'translation-cache fills', '' using 3 ls 3 title 'VM exits'", data)
 
 report:p("**Found.** With EPT a context switch of L2 causes no exit at all, whatever VPID and PCID are: MOV to CR3 does not exit. Without PCID each switch drops",

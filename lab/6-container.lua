@@ -74,6 +74,6 @@ report:list({
 	"System calls and arithmetic exit in none of them; what is left are L2's timer and L1's.",
 })
 report:plot("instructions", "Experiment 6: instructions by where they run",
-	"set style data histograms\nset style histogram rowstacked\nset style fill solid\nset boxwidth 0.8\nset ylabel 'instructions'\nset xtics rotate by -35\nset key top left\n"
+	"set style data histograms\nset style histogram rowstacked\nset style fill solid\nset boxwidth 0.8\nset ylabel 'instructions'\nset xtics rotate by -35\nset key outside top horizontal\n"
 	.. "plot DATA using 2:xtic(1) ls 1 title 'in L2', '' using 3 ls 3 title 'in L1'", data)
 lab.finish(report)
