@@ -53,6 +53,7 @@ slow nested-deep	"$tests/nested-deep.sh" ./nestbox "$images"
 slow kvm-unit-tests	"$tests/kvm-unit-tests.sh" ./nestbox
 slow golden		"$tests/golden/nested.sh" ./nestbox "$images"
 slow virtio		"$tests/virtio-drivers.sh" ./nestbox "$images"
+slow scenes		"$tests/scenes.sh" ./nestbox "$images"
 slow replay-tcp		"$tests/replay-tcp.sh" ./nestbox "$images"
 slow hook-cost		"$tests/hook-cost.sh" ./nestbox "$images"
 slow tutorial		"$tests/tutorial.sh" ./nestbox "$images"
