@@ -411,6 +411,7 @@ remember_jump(struct vcpu *cpu, const struct block *b)
 		return;
 	struct tlb_context *c = cpu->context;
 	c->jump_used[cpu->jumps == c->jump[1]] |= BIT(cpu->rip >> 12 & (JUMP_PAGES - 1));
+	c->key->filled = true;
 	cpu->jumps[jump_index(cpu->rip)] = (struct jump_entry){cpu->rip, (struct insn *)b->insn};
 }
 

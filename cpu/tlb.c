@@ -102,6 +102,7 @@ clear_context(struct vcpu *cpu, struct tlb_context *c)
 	clear_jumps(c);
 	memset(c->large, 0, sizeof c->large);
 	memset(c->large_code, 0, sizeof c->large_code);
+	c->key->filled = false;
 	cpu->stats.tlb_flushes++;
 }
 
@@ -174,6 +175,7 @@ mark_used(struct tlb_context *c, const struct tlb_entry *e)
 	if (*used & BIT(n % 64))
 		return;
 	*used |= BIT(n % 64);
+	c->key->filled = true;
 	if (c->recents < TLB_RECENT)
 		c->recent[c->recents++] = (u16)n;
 	else
@@ -337,7 +339,7 @@ flush_where(struct vcpu *cpu, u64 vpid, u64 pcid, u64 linear)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
 		const struct tlb_key *k = &cpu->contexts->key[n];
-		if (!k->valid || (vpid != ANY && k->vpid != vpid) || (pcid != ANY && k->pcid != pcid))
+		if (!k->filled || (vpid != ANY && k->vpid != vpid) || (pcid != ANY && k->pcid != pcid))
 			continue;
 		if (linear == ANY)
 			clear_context(cpu, &cpu->contexts->context[n]);
@@ -404,7 +406,7 @@ void
 tlb_flush_vpid_all(struct vcpu *cpu)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
-		if (cpu->contexts->key[n].valid && cpu->contexts->key[n].vpid)
+		if (cpu->contexts->key[n].filled && cpu->contexts->key[n].vpid)
 			clear_context(cpu, &cpu->contexts->context[n]);
 }
 
@@ -414,7 +416,7 @@ tlb_flush_ept(struct vcpu *cpu, u64 ep4ta)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++) {
 		const struct tlb_key *k = &cpu->contexts->key[n];
-		if (k->valid && k->eptp && (k->eptp >> 12 & ~(~0ull << 40)) == ep4ta)
+		if (k->filled && k->eptp && (k->eptp >> 12 & ~(~0ull << 40)) == ep4ta)
 			clear_context(cpu, &cpu->contexts->context[n]);
 	}
 }
@@ -423,7 +425,7 @@ void
 tlb_flush_ept_all(struct vcpu *cpu)
 {
 	for (unsigned n = 0; n < TLB_CONTEXTS; n++)
-		if (cpu->contexts->key[n].valid && cpu->contexts->key[n].eptp)
+		if (cpu->contexts->key[n].filled && cpu->contexts->key[n].eptp)
 			clear_context(cpu, &cpu->contexts->context[n]);
 }
 

@@ -43,6 +43,7 @@ struct tlb_key {
 	u64 eptp, mode; /* mode: CR0, CR4, EFER bits that translations depend on, and PKRU */
 	u16 vpid, pcid;
 	bool valid;
+	bool filled; /* entries or jumps may be there: else there is nothing to flush */
 	u64 stamp;
 };
 
