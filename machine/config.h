@@ -174,6 +174,12 @@ void config_free_drives(struct config *config);
 void config_for_replay(const struct config *config, void (*one)(void *opaque, const char *name, const char *value), void *opaque);
 /* A file of -kernel or -initrd is elsewhere; where it is. */
 void config_move(struct config *config, const char *from, const char *to);
+/* -kernel without -bios: nestbox itself does what firmware would do, and no firmware runs. */
+static inline bool
+config_direct_boot(const struct config *config)
+{
+	return config->kernel && !config->bios;
+}
 const char *config_place(const struct config *config, const char *path);
 /* `string` (heap) lives as long as the configuration. */
 char *config_keep(struct config *config, char *string);

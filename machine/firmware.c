@@ -34,9 +34,8 @@
 #define VGA_ROM_LIMIT 0x10000u
 #define NIC_ROM_LIMIT 0x100000u
 
-/* The whole file, at most `limit` bytes. */
-static char *
-read_file(const char *path, u32 limit, u8 **data, u32 *size)
+char *
+firmware_read_file(const char *path, u32 limit, u8 **data, u32 *size)
 {
 	FILE *file = fopen(path, "rb");
 	char *error = NULL;
@@ -89,18 +88,18 @@ firmware_load(struct firmware *f, const struct config *config)
 	const char *path = config->bios ? config->bios : BIOS;
 	char *error;
 
-	if (config->kernel)
+	if (config_direct_boot(config))
 		return NULL;
-	error = installed(read_file(path, BIOS_LIMIT, &f->bios, &f->bios_size), BIOS, config->bios);
+	error = installed(firmware_read_file(path, BIOS_LIMIT, &f->bios, &f->bios_size), BIOS, config->bios);
 	if (!error && f->bios_size % 0x10000 != 0)
 		error = error_string("%s: a firmware image is a multiple of 64 KiB long", path);
-	return error;
+	return error ? error : firmware_load_kernel(f, config);
 }
 
 char *
 firmware_load_vga(struct firmware *f, const struct config *config)
 {
-	char *error = installed(read_file(firmware_vga_rom(config), VGA_ROM_LIMIT, &f->vga_rom, &f->vga_rom_size), VGA_ROM, config->vga_rom);
+	char *error = installed(firmware_read_file(firmware_vga_rom(config), VGA_ROM_LIMIT, &f->vga_rom, &f->vga_rom_size), VGA_ROM, config->vga_rom);
 
 	f->vga_rom_size = VGA_ROM_LIMIT;
 	return error;
@@ -133,7 +132,7 @@ firmware_load_nics(struct firmware *f, const struct config *config)
 
 		if (!path)
 			continue;
-		error = read_file(path, NIC_ROM_LIMIT, &f->nic_rom[i], &size);
+		error = firmware_read_file(path, NIC_ROM_LIMIT, &f->nic_rom[i], &size);
 		if (!error && !is_expansion_rom(f->nic_rom[i], size))
 			error = error_string("%s: no expansion ROM", path);
 		if (error)
@@ -197,6 +196,7 @@ firmware_install(struct firmware *f, struct pc *pc)
 		f->sercon_port[1] = 0x03;
 		fw_cfg_add_file(fw, "etc/sercon-port", f->sercon_port, 8);
 	}
+	firmware_install_kernel(f, config, fw);
 	set_boot_order(&pc->rtc, config->boot_order);
 }
 
@@ -205,6 +205,8 @@ firmware_free(struct firmware *f)
 {
 	free(f->bios);
 	free(f->vga_rom);
+	free(f->kernel);
+	free(f->initrd);
 	for (unsigned i = 0; i < CONFIG_NICS; i++)
 		free(f->nic_rom[i]);
 	acpi_files_free(&f->acpi);

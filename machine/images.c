@@ -103,11 +103,11 @@ images_of(const struct config *config, void (*one)(void *opaque, const struct im
 		error = one_image("kernel", config->kernel, one, opaque);
 	if (!error && config->initrd)
 		error = each_initrd(config, one_initrd, &initrds);
-	if (!error && !config->kernel)
+	if (!error && !config_direct_boot(config))
 		error = one_image("bios", config->bios ? config->bios : firmware_default(), one, opaque);
 	if (!error && config->vga)
 		error = one_image("vga rom", firmware_vga_rom(config), one, opaque);
-	for (unsigned i = 0; i < config->nics && !error && !config->kernel; i++) {
+	for (unsigned i = 0; i < config->nics && !error && !config_direct_boot(config); i++) {
 		char role[32];
 
 		snprintf(role, sizeof(role), "nic rom%u", i);
@@ -155,7 +155,7 @@ use(struct config *config, const char *role, const char *path)
 		if (!w.path)
 			return error_string("there is no %s", role);
 		config_move(config, config_keep(config, w.path), path);
-	} else if (!strcmp(role, "bios") && !config->kernel) {
+	} else if (!strcmp(role, "bios") && !config_direct_boot(config)) {
 		config->bios = config_keep(config, error_string("%s", path));
 	} else if (!strcmp(role, "vga rom") && config->vga) {
 		config->vga_rom = config_keep(config, error_string("%s", path));

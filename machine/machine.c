@@ -654,13 +654,13 @@ make(struct machine *machine)
 	if (!machine->memory)
 		return error;
 	/* Kernel and initial RAM disk before anything on the host is opened or changed: most mistakes are there. */
-	error = config->kernel ? loader_load(config, machine->memory, &machine->boot)
+	error = config_direct_boot(config) ? loader_load(config, machine->memory, &machine->boot)
 			       : firmware_load(&machine->firmware, config);
-	if (!error && !config->kernel)
+	if (!error && !config_direct_boot(config))
 		error = firmware_load_nics(&machine->firmware, config);
 	if (error)
 		return error;
-	if (!config->kernel)
+	if (!config_direct_boot(config))
 		sockets.firmware = &machine->firmware;
 	if (config->vga) {
 		error = firmware_load_vga(&machine->firmware, config);
@@ -689,7 +689,7 @@ make(struct machine *machine)
 		machine->pc = pc_new(config, &sockets, &error);
 	if (!error)
 		machine->cpus->ferr = (struct irq_line){piix3_set_ferr, &machine->pc->piix3, 0};
-	if (!error && config->kernel)
+	if (!error && config_direct_boot(config))
 		reset_vector_map(machine);
 	if (!error)
 		error = machine_open_display(machine);
@@ -714,7 +714,7 @@ reset_chips(struct machine *machine)
 {
 	cpus_reset(machine->cpus);
 	pc_reset(machine->pc);
-	if (!machine->config->kernel)
+	if (!config_direct_boot(machine->config))
 		return;
 	reset_vector_copy(machine);
 	machine_apply_boot_state(machine->cpus, &machine->boot);
@@ -724,7 +724,7 @@ reset_chips(struct machine *machine)
 static void
 reset(struct machine *machine)
 {
-	char *error = machine->config->kernel ? loader_load(machine->config, machine->memory, &machine->boot) : NULL;
+	char *error = config_direct_boot(machine->config) ? loader_load(machine->config, machine->memory, &machine->boot) : NULL;
 
 	if (error)
 		stop_host_error("%s", error);

@@ -893,7 +893,7 @@ static const struct option option[] = {
 	{"kernel", "FILE", BOOT, "Linux bzImage, ELF with a PVH note, or multiboot image", apply_kernel},
 	{"initrd", "FILE", BOOT, "initial RAM disk; for multiboot \"FILE ARGS,FILE ARGS\"", apply_initrd},
 	{"append", "TEXT", BOOT, "the kernel's command line", apply_append},
-	{"bios", "FILE", BOOT, "firmware, which runs if there is no kernel; default SeaBIOS as installed", apply_bios},
+	{"bios", "FILE", BOOT, "firmware; with a kernel it is told of it (UEFI boots it); default without: SeaBIOS", apply_bios},
 	{"boot", "ORDER", BOOT, "a diskette, c disk, d CD, n network; menu=on; default cad", apply_boot},
 
 	{"drive", "file=F[,key=value]", DEVICES, "disk: if=ide|virtio|none, format=, snapshot=on, media=cdrom, index=0..3...", apply_drive},
@@ -1224,8 +1224,6 @@ finish(struct parse *p)
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
 		something |= config->drive[i].file != NULL;
 	something |= config->nics && strchr(config->boot_order, 'n');
-	if (config->kernel && config->bios)
-		return error_string("-bios: with -kernel no firmware runs");
 	if (!config->kernel && !something)
 		return error_string("nothing to boot: give -kernel FILE, -drive file=FILE, -cdrom FILE or -boot n (--help lists the "
 				    "options)");

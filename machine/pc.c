@@ -229,7 +229,7 @@ pc_reset(struct pc *pc)
 	ioapic_reset(&pc->ioapic);
 	pic_reset(&pc->pic);
 	/* The loader takes the place of firmware, so the board has to look as firmware leaves it. */
-	if (pc->config->kernel)
+	if (config_direct_boot(pc->config))
 		pc_firmware_setup(pc);
 }
 

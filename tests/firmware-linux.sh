@@ -1,5 +1,6 @@
 #!/bin/sh
-# Linux under firmware, for make check-slow: SeaBIOS, iPXE and a kernel over the network, on several processors.
+# Linux under firmware, for make check-slow: SeaBIOS, iPXE and a kernel over the network; UEFI and the kernel's EFI stub. On several
+# processors.
 #	tests/firmware-linux.sh NESTBOX IMAGES
 # IMAGES is what tests/images/build.sh made.
 [ $# = 2 ] || exit 1
@@ -37,4 +38,12 @@ verdict linux_boots_by_seabios_and_ipxe_on_three_processors "$nestbox" -smp 3 -m
 verdict seabios_had_room_for_all_processors_registers sh -c '! grep -q "Unable to allocate" "$0"' "$work/seabios"
 verdict linux_found_them_all grep -q 'Brought up 1 node, 3 CPUs' "$work/serial"
 verdict their_memory_types_agree sh -c '! grep -qi "mtrr.*inconsistent" "$0"' "$work/serial"
+
+if ovmf=$("$source/tests/package-file.sh" ovmf /usr/share/ovmf/OVMF.fd); then
+	verdict linux_boots_by_uefi_and_its_efi_stub "$nestbox" -smp 2 -m 512 -clock 100000000 -nographic -nic none -bios "$ovmf" \
+		-kernel "$images/vmlinuz" -initrd "$images/l1small.cpio" -append 'console=ttyS0 nb.mode=boot' \
+		-serial "file:$work/serial" -stop-after 30G -expect 'L1: up'
+	verdict it_knows_the_firmware grep -q 'efi: EFI v2.* by EDK II' "$work/serial"
+	verdict it_found_both_processors grep -q 'Brought up 1 node, 2 CPUs' "$work/serial"
+fi
 exit $failed

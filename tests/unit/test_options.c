@@ -257,7 +257,6 @@ every_mistake_is_answered_by_one_line_that_names_it(void **state)
 		{"-hda a -boot x", "'x' is no order"},
 		{"-hda a -boot order=acdn", "no order"},
 		{"-hda a -boot once=d", "once"},
-		{"-kernel k -bios b", "no firmware runs"},
 		{"-kernel k --nographic=yes", "takes no value"},
 		{"/no/such/file.ini", "/no/such/file.ini"},
 	};
