@@ -423,10 +423,21 @@ op_wbinvd(struct vcpu *cpu, const struct insn *in)
 }
 
 /* CLFLUSH, CLFLUSHOPT, CLWB fault as a load of one byte does. */
+/* CLFLUSH and MONITOR read nothing that could be virtualized: on the APIC-access page they exit. */
+static void
+touch_apic_page(struct vcpu *cpu, u64 linear, bool monitor)
+{
+	u64 physical;
+	if (cpu->nonroot && linear_peek(cpu, linear, NULL, &physical) && vmx_is_apic_access_page(cpu, physical))
+		vmx_apic_touched(cpu, linear, physical, monitor);
+}
+
 void
 op_clflush(struct vcpu *cpu, const struct insn *in)
 {
-	mem_probe_read(cpu, insn_linear(cpu, in, 1, ACCESS_READ), 1);
+	u64 linear = insn_linear(cpu, in, 1, ACCESS_READ);
+	mem_probe_read(cpu, linear, 1);
+	touch_apic_page(cpu, linear, false);
 }
 
 /* NOP Ev, PREFETCHh, fences, ENDBR without CET: nothing, not even an access. */
@@ -487,6 +498,7 @@ op_monitor(struct vcpu *cpu, const struct insn *in)
 		raise_gp(cpu, 0);
 	u64 linear = segment_linear(cpu, EA_SEG(in->ea), cpu->r[RAX] & address_mask(in), 1, ACCESS_READ);
 	mem_probe_read(cpu, linear, 1);
+	touch_apic_page(cpu, linear, true);
 	u64 physical;
 	cpu->monitor.armed = false;
 	if (!linear_peek(cpu, linear, NULL, &physical))

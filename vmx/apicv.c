@@ -1,7 +1,6 @@
 /*
  * APIC virtualization: TPR shadow, APIC-access page, register virtualization, virtual interrupts, posted interrupts. SDM 3, "APIC Virtualization
- * and Virtual Interrupts"; NR-39 to NR-62 of VMX.md. Not modelled: IPI virtualization; guest-physical accesses to the APIC-access page
- * (paging structures there).
+ * and Virtual Interrupts"; NR-39 to NR-62 of VMX.md. Not modelled: IPI virtualization.
  */
 #include "cpu/access.h"
 #include "cpu/deliver.h"
@@ -26,7 +25,15 @@
 
 #define POSTED_ON 32 /* byte of the posted-interrupt descriptor that holds ON (bit 0) and SN (bit 1) */
 
-enum apic_access_type { APIC_READ = 0, APIC_WRITE = 1, APIC_FETCH = 2, APIC_DELIVERY = 3 };
+enum apic_access_type {
+	APIC_READ = 0,
+	APIC_WRITE = 1,
+	APIC_FETCH = 2,
+	APIC_DELIVERY = 3,
+	APIC_MONITOR = 4,
+	APIC_PHYSICAL_DELIVERY = 10,
+	APIC_PHYSICAL = 15
+};
 
 static u32
 vapic_read(struct vcpu *cpu, unsigned offset)
@@ -341,6 +348,23 @@ vmx_apic_access(struct vcpu *cpu, u64 linear, u64 physical, unsigned size, unsig
 	vmx->apic_write_offset = (u16)offset;
 	add_work(cpu, WORK_APIC_WRITE);
 	return true;
+}
+
+void
+vmx_apic_touched(struct vcpu *cpu, u64 linear, u64 physical, bool monitor)
+{
+	u64 type = monitor ? APIC_MONITOR : APIC_READ;
+
+	cpu->vmx->vmcs.guest_linear_address = linear;
+	vm_exit(cpu, REASON_APIC_ACCESS, (physical & 0xfff) | type << 12, "SEC VIRTUALIZE_APIC_ACCESSES");
+}
+
+void
+vmx_guest_physical_apic_access(struct vcpu *cpu)
+{
+	u64 type = cpu->is_delivering ? APIC_PHYSICAL_DELIVERY : APIC_PHYSICAL;
+
+	vm_exit(cpu, REASON_APIC_ACCESS, type << 12, "SEC VIRTUALIZE_APIC_ACCESSES");
 }
 
 /* NR-56 */

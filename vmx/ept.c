@@ -290,8 +290,11 @@ vmx_ept_translate(struct vcpu *cpu, const struct ept_access *a, struct translati
 	t->page_shift = MIN(t->page_shift, (u8)w.shift);
 	t->write_ok &= dirty && (w.rights & EPT_W);
 	t->fetch_ok &= fetch_ok;
-	if (vmx_is_apic_access_page(cpu, w.physical))
+	if (vmx_is_apic_access_page(cpu, w.physical)) {
+		if (!a->final)
+			vmx_guest_physical_apic_access(cpu);
 		t->special = true;
+	}
 }
 
 bool

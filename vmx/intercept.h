@@ -137,6 +137,8 @@ bool vmx_ept_enabled(const struct vcpu *cpu); /* in non-root with "enable EPT" *
  * virtualized: *value read or written; may exit. Called for pages that the walk marked `special`.
  */
 bool vmx_apic_access(struct vcpu *cpu, u64 linear, u64 physical, unsigned size, unsigned access, u64 *value);
+/* CLFLUSH or MONITOR of an address in the APIC-access page: always a VM exit. */
+_Noreturn void vmx_apic_touched(struct vcpu *cpu, u64 linear, u64 physical, bool monitor);
 bool vmx_is_apic_access_page(const struct vcpu *cpu, u64 physical);
 /*
  * x2APIC MSRs and CR8 in non-root with virtualization: true = handled (*value). After the MSR bitmap / CR8

@@ -166,6 +166,8 @@ void vmx_apicv_enter(struct vcpu *cpu);
 /* What WORK_EARLY asks for: emulation of APIC writes, trap-like VM exits. */
 void vmx_apicv_work(struct vcpu *cpu);
 void vmx_deliver_virtual_interrupt(struct vcpu *cpu);
+/* An access by guest-physical address, of a paging structure that lies in the APIC-access page: always a VM exit (NR-54). */
+_Noreturn void vmx_guest_physical_apic_access(struct vcpu *cpu);
 bool vmx_posted_interrupt(struct vcpu *cpu, u8 vector);
 
 /* --- ve.c --- */

@@ -22,8 +22,13 @@ SNIPPET(g_nops, "nop; nop" VMCALL);
 SNIPPET(g_sti, "sti; nop; nop; cli" VMCALL);
 SNIPPET(g_hlt, "sti; hlt; cli" VMCALL);
 SNIPPET(g_notify, "mov $0xfee00300, %ebx; movl $0x400f2, (%rbx); nop; nop; nop; nop" VMCALL);
+SNIPPET(g_clflush, "clflush (%rbx)" VMCALL);
+SNIPPET(g_monitor, "mov %rbx, %rax; xor %ecx, %ecx; xor %edx, %edx; monitor" VMCALL);
+SNIPPET(g_enter, "lea 0x48(%rbx), %rsp; enter $0, $0" VMCALL);
+SNIPPET(g_push_through_apic, "movabs $0x8000000100, %rsp; ud2");
 SNIPPET(g_push_in_apic, "lea 0x28(%rbx), %rsp; ud2");
 
+static u8 tables[4096] PAGE;
 static u8 descriptor[64] __attribute__((aligned(64)));
 
 static void
@@ -139,6 +144,27 @@ apic_accesses(void)
 	check_equal("NR-52 NR-40", resume(), EXIT_REASON_TPR_BELOW_THRESHOLD,
 		    "APIC-write emulation comes before the single-step trap");
 	check_equal("NR-40 SV-14", GET(guest_pending_debug), BIT(14), "which stays pending");
+	access_page(0);
+	need(at(0x80, g_clflush), EXIT_REASON_APIC_ACCESS, "CLFLUSH");
+	check_equal("NR-54", GET(exit_qualification), 0x0080, "CLFLUSH is a read that always exits");
+	need(at(0x80, g_monitor), EXIT_REASON_APIC_ACCESS, "MONITOR");
+	check_equal("NR-54", GET(exit_qualification), 0x4080, "MONITOR has a type of its own");
+	guest.rcx = 0;
+	need(at(0x80, g_enter), EXIT_REASON_APIC_ACCESS, "ENTER with a stack there");
+	check_equal("NR-54", GET(exit_qualification) >> 12, 1, "is a write");
+	/* A page table there: 512 GiB */
+	access_page(0);
+	use_ept();
+	memcpy(tables, (void *)READ_CR(3), 4096);
+	((u64 *)tables)[1] = ADDRESS(apic_access) | 7;
+	PUT(guest_cr3, ADDRESS(tables));
+	guest.rbx = 0x8000000000;
+	need(run(g_read), EXIT_REASON_APIC_ACCESS, "a walk through the page");
+	check_equal("NR-54", GET(exit_qualification) >> 12, 15, "is a guest-physical access");
+	PUT(exception_bitmap, 0);
+	need(at(0, g_push_through_apic), EXIT_REASON_APIC_ACCESS, "a walk for event delivery");
+	check_equal("NR-54", GET(exit_qualification) >> 12, 10, "is one during event delivery");
+	check_equal("NR-54 IF-07", GET(idt_vectoring_info), VALID | 0x306, "of the event that is told");
 	/* EPT rights count first */
 	access_page(0);
 	use_ept();
