@@ -204,7 +204,7 @@ can_go_back(struct debugger *d)
 	d->at_beginning = false;
 	reverse_changed(d);
 	if (!h.count)
-		complain(d, "nothing is kept to go back to (-history SIZE)");
+		complain(d, "nothing is kept to go back to (-history SIZE; disks need snapshot=on)");
 	return h.count;
 }
 

@@ -11,6 +11,7 @@
 
 struct block_host;
 struct block_overlay;
+struct state;
 
 struct block_host_options {
 	const char *path;   /* a file, a host disk, or an NBD URI */
@@ -27,6 +28,8 @@ void block_host_free(struct block_host *h);
 struct block *block_host_block(struct block_host *h);
 /* Of snapshot=on, else NULL. */
 struct block_overlay *block_host_overlay(struct block_host *h);
+/* What has been written to it, for snapshots and checkpoints; not in hashes. */
+void block_overlay_state(struct block_overlay *overlay, struct state *s);
 const char *block_host_path(const struct block_host *h);
 /* "raw", "qcow2"..., "nbd" */
 const char *block_host_format(const struct block_host *h);

@@ -907,6 +907,16 @@ machine_finish(struct machine *machine)
 	return EXIT_BAD;
 }
 
+/* A disk whose image is written to, or NULL. */
+static const char *
+disk_without_overlay(const struct machine *machine)
+{
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (machine->drive[i] && !machine->config->drive[i].cdrom && !block_host_overlay(machine->drive[i]))
+			return block_host_path(machine->drive[i]);
+	return NULL;
+}
+
 void
 machine_start(struct machine *machine)
 {
@@ -925,7 +935,8 @@ machine_start(struct machine *machine)
 		machine->hash_next = (machine->start_instructions / machine->config->hash_every + 1) * machine->config->hash_every;
 		event_arm_icount(machine->events, &machine->hash, machine->hash_next);
 	}
-	if (machine->config->history && machine->debugger)
+	/* What goes to an image itself is not taken back. */
+	if (machine->config->history && machine->debugger && !disk_without_overlay(machine))
 		machine->history = history_new(machine, machine->config->history);
 }
 
@@ -1045,6 +1056,11 @@ machine_state(struct machine *machine, struct state *s)
 	pc_state(machine->pc, s);
 	for (unsigned i = 0; i < machine->config->netdevs; i++)
 		net_state(machine->backend[i], s);
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (state_mode(s) != STATE_HASH && machine->drive[i] && block_host_overlay(machine->drive[i])) {
+			state_section(s, "disk", 1);
+			block_overlay_state(block_host_overlay(machine->drive[i]), s);
+		}
 	if (state_is_checkpoint(s))
 		host_ends_state(machine, s);
 }
@@ -1065,18 +1081,22 @@ machine_hash(struct machine *machine)
 static char *
 cannot_save(const struct machine *machine, const char *path)
 {
-	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
-		if (machine->config->drive[i].file && !machine->config->drive[i].cdrom)
-			return error_string("%s: not saved, what disks hold cannot be saved yet", path);
-	return NULL;
+	const char *disk = disk_without_overlay(machine);
+
+	return disk ? error_string("%s: not saved: %s is written to itself; snapshot=on keeps what is written apart", path, disk) : NULL;
 }
 
 char *
 machine_save(struct machine *machine, const char *path)
 {
 	char *error = cannot_save(machine, path);
+	u64 start = host_nanoseconds();
 
-	return error ? error : snapshot_save(path, visit, machine);
+	if (!error)
+		error = snapshot_save(path, visit, machine);
+	if (!error)
+		log_info("%s: saved in %llu ms", path, (unsigned long long)(host_nanoseconds() - start) / 1000000);
+	return error;
 }
 
 char *
