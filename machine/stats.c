@@ -7,6 +7,7 @@
 #include "cpu/vcpu.h"
 #include "devices/e1000.h"
 #include "devices/virtio_net.h"
+#include "machine/block_host.h"
 #include "machine/machine.h"
 #include "machine/pc.h"
 #include "net/net.h"
@@ -145,6 +146,27 @@ write_network(FILE *out, const struct machine *machine)
 	fprintf(out, "\n  ],\n");
 }
 
+static void
+write_disks(FILE *out, const struct machine *machine)
+{
+	const char *separator = "";
+
+	fprintf(out, "  \"disks\": [");
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++) {
+		const struct block_statistics *b = machine->drive[i] ? block_host_statistics(machine->drive[i]) : NULL;
+
+		if (!b)
+			continue;
+		fprintf(out,
+			"%s\n    {\"place\": %u, \"format\": \"%s\", \"reads\": %" PRIu64 ", \"bytes_read\": %" PRIu64
+			", \"writes\": %" PRIu64 ", \"bytes_written\": %" PRIu64 ", \"flushes\": %" PRIu64 ", \"errors\": %" PRIu64 "}",
+			separator, i, block_host_format(machine->drive[i]), b->reads, b->bytes_read, b->writes, b->bytes_written,
+			b->flushes, b->errors);
+		separator = ",";
+	}
+	fprintf(out, "\n  ],\n");
+}
+
 void
 machine_write_stats(struct machine *machine, FILE *out)
 {
@@ -174,6 +196,7 @@ machine_write_stats(struct machine *machine, FILE *out)
 	write_exits(out, &sum, "  ");
 	fprintf(out, ",\n  \"cards\": [");
 	write_network(out, machine);
+	write_disks(out, machine);
 	fprintf(out, "  \"processors\": [\n");
 	for (unsigned i = 0; i < cpus->count; i++) {
 		write_processor(out, cpus->cpu[i]);

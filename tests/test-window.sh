@@ -33,10 +33,10 @@ check()
 	fi
 }
 
-# soon COMMAND...: succeeds when the command does within ten seconds.
+# soon COMMAND...: succeeds when the command does within half a minute.
 soon()
 {
-	for i in $(seq 100); do
+	for i in $(seq 300); do
 		"$@" >/dev/null 2>&1 && return
 		sleep 0.1
 	done
@@ -57,7 +57,8 @@ unset WAYLAND_DISPLAY SDL_VIDEODRIVER
 # start ARGUMENT...: the machine; -realtime, or the guest would have slept for hours before the first key.
 start()
 {
-	"$nestbox" -m 16 -nic none -serial none -realtime -timeout 60 -screendump screen.txt \
+	rm -f shown
+	"$nestbox" -m 16 -nic none -serial none -debugcon file:shown -realtime -timeout 120 -screendump screen.txt \
 		-drive file=disk,format=raw,snapshot=on "$@" >out 2>err </dev/null &
 	machine=$!
 }
@@ -80,10 +81,10 @@ start -display sdl
 soon xdotool search --name '^nestbox'
 window=$(xdotool search --name '^nestbox' | head -n 1)
 check a_window_opens test -n "$window"
-# The window shows the banner of the boot sector only when firmware is through.
-sleep 3
+check firmware_starts_the_boot_sector soon grep -q 'type: ' shown
 xdotool windowfocus "$window" 2>/dev/null
 xdotool key --delay 60 --window "$window" h e l l o space shift+w
+check what_is_typed_reaches_the_guest soon grep -q 'type: hello W' shown
 check the_title_tells_speed_and_time soon title '[0-9] MIPS  [0-9]*\.[0-9] s'
 xdotool mousemove --window "$window" 100 100 click 1
 check a_click_grabs_the_mouse soon title 'Ctrl-Alt-G'
@@ -98,14 +99,16 @@ xdotool key --window "$window" ctrl+alt+f
 sleep 0.5
 xdotool key --window "$window" ctrl+alt+f
 sleep 0.5
-xdotool key --delay 60 --window "$window" x Escape
+xdotool key --delay 60 --window "$window" x
+soon grep -q 'Wx' shown
+xdotool key --window "$window" Escape
 check escape_powers_off over 0
 check what_was_typed_is_on_the_screen grep -q 'type: hello Wx' screen.txt
 
 start -display sdl
 soon xdotool search --name '^nestbox'
 window=$(xdotool search --name '^nestbox' | head -n 1)
-sleep 2
+soon grep -q 'type: ' shown
 xdotool key --window "$window" ctrl+alt+q
 check ctrl_alt_q_ends_the_machine over 0
 

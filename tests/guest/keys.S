@@ -15,6 +15,7 @@ _start:
 1:	lodsb
 	testb %al, %al
 	jz keys
+	outb %al, $0xe9		/* -debugcon: what has been shown so far */
 	movb $0x0e, %ah
 	movw $7, %bx
 	int $0x10
@@ -29,6 +30,7 @@ keys:
 	je graphics
 	cmpb $0x3c, %ah
 	je _start
+	outb %al, $0xe9
 	movb $0x0e, %ah
 	movw $7, %bx
 	int $0x10

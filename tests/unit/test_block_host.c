@@ -339,7 +339,11 @@ locks_are_those_of_qemu(void **state)
 	block_host_free(h);
 	assert_int_equal(system("qemu-io -f raw -c 'write 0 512' raw >/dev/null 2>&1"), 0);
 	/* And the other way round. */
-	assert_int_equal(system("(sleep 2 | qemu-io -f raw raw >/dev/null 2>&1) & sleep 0.5"), 0);
+	/* Its first write says that it has the image. */
+	make_raw("raw", 0);
+	make_raw("raw", SECTORS * BLOCK_SECTOR);
+	assert_int_equal(system("qemu-io -f raw -c 'write 0 512' -c 'sleep 4000' raw >/dev/null 2>&1 & "
+				"for i in $(seq 100); do od -An -tx1 -N1 raw | grep -q cd && exit; sleep 0.1; done; exit 1"), 0);
 	assert_refused(&(struct block_host_options){.path = "raw"}, "locked");
 }
 
