@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the debugger's hooks cost, in instructions that the host executes (counted by callgrind, so that no other load matters): off, against the
-# same sources without hooks, at most 1 %; the shell attached without a breakpoint, against off, at most 5 %.
+# same sources without hooks, at most 1 %; the shell attached without a breakpoint, against off, at most 5 %. Going back is off (-history 0):
+# it notes what the machine writes by write faults, which callgrind neither survives nor counts.
 #
 #	hook-cost.sh ./nestbox IMAGES	(in the build directory; IMAGES is what tests/images/build.sh made)
 nestbox=$1
@@ -30,14 +31,12 @@ fi
 	exit 1
 }
 
-# host NAME PROGRAM ARGUMENT...: counts into the variable NAME. The shell notes what the machine writes by write faults, whose handler must find the
-# program's registers exact.
+# host NAME PROGRAM ARGUMENT...: counts into the variable NAME.
 host()
 {
 	name=$1
 	shift
-	valgrind --tool=callgrind --callgrind-out-file=/dev/null --vex-iropt-register-updates=allregs-at-mem-access \
-		"$@" -m 256 -nodefaults -kernel "$images/vmlinux" \
+	valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" -m 256 -nodefaults -kernel "$images/vmlinux" \
 		-initrd "$images/l1small.cpio" -append "console=ttyS0 quiet nb.mode=boot" </dev/null >"$work/out" 2>"$work/log"
 	count=$(sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work/log")
 	cat "$work/out" "$work/log" | grep -qE "(after|instruction) $reach( |\$)" || {
@@ -53,7 +52,7 @@ for reach in 1 $instructions; do
 	[ $reach = 1 ] && which=0 || which=
 	host without$which "$work/build/nestbox" -stop-after $reach
 	host off$which "$nestbox" -stop-after $reach
-	host attached$which "$nestbox" -debug -ex "until icount $reach" -ex quit
+	host attached$which "$nestbox" -debug -history 0 -ex "until icount $reach" -ex quit
 done
 without=$((without - without0)) off=$((off - off0)) attached=$((attached - attached0))
 
