@@ -52,6 +52,39 @@ disk()
 	fi
 }
 
+# verdict NAME COMMAND...
+verdict()
+{
+	name=$1
+	shift
+	if "$@"; then
+		echo "[       OK ] $name"
+	else
+		echo "[  FAILED  ] $name"
+		cat "$work/log" "$work/err"
+		failed=1
+	fi
+}
+
+# A host disk that is full at 2 MiB: Linux hears of it, the user, too, and what went before is there.
+full_disk()
+{
+	rm -f "$work/image"
+	truncate -s 16M "$work/image"
+	(
+		ulimit -f 4096
+		"$nestbox" -m 256 -kernel "$images/vmlinux" -initrd "$images/l1small.cpio" \
+			-append "console=ttyS0 quiet nb.mode=disk" -nodefaults -serial "file:$work/log" \
+			-drive "file=$work/image,format=raw,if=virtio" -no-reboot -timeout 300 </dev/null 2>"$work/err"
+	)
+	verdict a_full_host_disk_is_an_error_to_the_guest grep -q '^L1: vda write FAILED' "$work/log"
+	verdict and_one_message_to_the_user \
+		sh -c '[ "$(grep -c "cannot write: File too large (the guest is told)" "$0")" = 1 ]' "$work/err"
+	verdict and_what_was_written_before_is_there \
+		sh -c 'seq 1 200000 | cmp -n 1000000 -i 0:1048576 - "$0"' "$work/image"
+}
+
+full_disk
 network virtio_net_modern_with_messages virtio-net-pci-non-transitional ""
 network virtio_net_modern_with_a_pin virtio-net-pci pci=nomsi
 network virtio_net_legacy_with_messages virtio-net-pci virtio_pci.force_legacy=1
