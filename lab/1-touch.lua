@@ -98,7 +98,7 @@ report:list({
 	"Reading first costs #PFs only: all pages are L2's one zero page, which the EPT maps already. The violations come with the write.",
 	"The one that allocates L1's page and is charged the minor fault is QEMU's vCPU thread, in the kernel, inside the handling of the violation: as many "
 		.. "minor faults as EPT violations, and as many leaf entries. L1's processor takes no #PF for it: KVM calls `handle_mm_fault` through "
-		.. "get_user_pages, so `exceptions:page_fault_*` does not show them but `/proc/PID/stat` does.",
+		.. "get_user_pages. `/proc/PID/stat` counts it all the same.",
 	"A huge page in L2 alone saves L2's #PFs, not the violations: its kernel clears 2 MiB and each 4 KiB of it is a violation of its own. With huge "
 		.. "pages in L1 one violation maps 2 MiB (512 pages), whatever size L2 uses.",
 	"Without EPT the thread's picture of old is right: every #PF exits, KVM injects the guest's own back and fills the shadow table for the rest: two "

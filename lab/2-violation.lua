@@ -216,7 +216,7 @@ for i, o in ipairs(order) do
 	rows[i] = {o[2], o[1], o[3]}
 end
 report:table({"instructions after the exit", "L1 enters", ""}, rows)
-report:p(("At instruction %d L1 allocates the page. The calls that led there, from KVM's exit handler through get_user_pages to the page fault handler of QEMU's memory:"):format(
+report:p(("At instruction %d L1 allocates the page. The calls that led there, from KVM's handler of the violation through get_user_pages to the page fault handler of QEMU's memory:"):format(
 	alloc))
 report:code(indented(host_calls))
 if written then

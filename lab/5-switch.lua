@@ -110,7 +110,7 @@ report:plot("switch", "Experiment 5: per context switch in L2",
 	.. "plot DATA using 2:xtic(1) ls 1 title 'translation-cache fills', '' using 3 ls 3 title 'VM exits'", data)
 
 report:p("**Found.** With EPT a context switch of L2 causes no exit at all, whatever VPID and PCID are: MOV to CR3 does not exit. Without PCID each switch drops",
-	"the translations of user space, which shows as fills, not as exits; without VPID every exit and entry drops all of them, which hardly counts when there are few exits.",
+	"translations, which shows as fills, not as exits; without VPID every exit and entry drops all of them, which hardly counts when there are few exits.",
 	"Without EPT each switch is one CR_ACCESS exit.")
 local moved = lab.run({name = "moves", cpus = 2, l1 = l1_moves, l2 = l2_moves})
 local inside = lab.inside(moved.files["vm.trace"], function(phase, event, rest)

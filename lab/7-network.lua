@@ -215,7 +215,7 @@ report:plot("exits", "Experiment 7: VM exits per packet by machine",
 	"set style data histograms\nset style fill solid\nset boxwidth 0.9\nset ylabel 'per packet'\nset key outside right\n"
 	.. "plot DATA using 2:xtic(1) ls 1 title 'all exits', '' using 3 ls 2 title 'MMIO', '' using 4 ls 3 title 'to QEMU'", data)
 report:p(("In all %d exits for %d packets end to end: %.1f each."):format(lab.sum(o.exits), n, lab.sum(o.exits) / n))
-report:p("**Found.** A router of two e1000s costs about as many exits per packet as an end of the line does for one sent and one received: each packet is received on one card",
-	"and sent on the other, with the interrupt (ICR, IMC, IMS, end of interrupt), RDT and TDT on each; cleaning up after sending makes interrupts of its own. Nearly all of",
-	"it goes on to QEMU. The whole way costs the sum over the hops. No packet is lost, none is seen twice, and no EPT violation is among the exits but for memory touched first.")
+report:p("**Found.** To forward a packet, which is to receive it on one card and send it on the other, a router's two e1000s need fewer register accesses than a host's one card",
+	"for one received and one sent (the hosts' numbers are per packet in one direction, so twice that). Nearly all of them go on to QEMU. The way from end to end costs the sum",
+	"over the hops. No packet is lost and none is seen twice at any hop.")
 lab.finish(report)

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Runs the lab's experiments and makes their report. See ./nb lab, and docs/LAB.md for what they found.
-#	lab/run.sh NESTBOX IMAGES OUT [--short] [--update] [--docs] [N...]
+#	lab/run.sh NESTBOX IMAGES OUT [--short] [--update] [--docs] [--report] [N...]
 # IMAGES is what tests/images/build.sh --lab made. OUT gets lab.html, LAB.md and the plots. --short: smaller runs, whose exact counts must be those
 # in lab/baseline (made with images of one SHA-256; with others they are not compared); --update writes the baseline. --docs: the report becomes
-# docs/LAB.md, with its plots in docs/lab.
+# docs/LAB.md, with its plots in docs/lab. --report: nothing is run, only the report made again. Exit status: 0 good, 1 an
+# experiment or a comparison failed, 77 images or gnuplot are missing.
 
 set -u
 [ $# -ge 3 ] || {
@@ -18,24 +19,27 @@ lab=$(dirname "$0")
 short=
 update=
 docs=
+report=
 numbers=
 for word; do
 	case $word in
 	--short) short=1 ;;
 	--update) short=1 update=1 ;;
 	--docs) docs=1 ;;
+	--report) report=1 ;;
 	[1-7]) numbers="$numbers $word" ;;
 	*) echo "lab: '$word' is no experiment (1 to 7) and no option" >&2; exit 1 ;;
 	esac
 done
 numbers=${numbers:-1 2 3 4 5 6 7}
+[ -z "$report" ] || numbers=
 [ -e "$images/lab.cpio" ] || {
-	echo "lab: $images/lab.cpio is missing; tests/images/build.sh --lab $images makes it" >&2
-	exit 1
+	echo "lab: skipped: $images/lab.cpio is missing; tests/images/build.sh --lab $images makes it" >&2
+	exit 77
 }
 command -v gnuplot >/dev/null || {
-	echo "lab: gnuplot is missing (Debian package gnuplot-nox)" >&2
-	exit 1
+	echo "lab: skipped: gnuplot is missing (Debian package gnuplot-nox)" >&2
+	exit 77
 }
 mkdir -p "$out/lab" || exit 1
 sum=$(cat "$images/vmlinux" "$images/lab.cpio" | sha256sum | cut -d ' ' -f 1)
