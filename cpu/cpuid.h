@@ -19,8 +19,8 @@ struct cpu_model {
 	u8 linear_bits;   /* 48 or 57 */
 	u32 signature;    /* CPUID.1:EAX */
 	char vendor[13], brand[49];
-	u64 vmx_disabled[8]; /* VMX capabilities switched off by -cpu, by vmx/capability.h */
-	u64 vmx_wanted[8];   /* those that it asks for by name */
+	u64 vmx_disabled[9]; /* VMX capabilities switched off by -cpu, by vmx/capability.h */
+	u64 vmx_wanted[9];   /* those that it asks for by name */
 	u64 hz; /* TSC and core clock */
 	u8 level; /* highest basic leaf */
 	bool amd; /* AMD's vendor string: SYSCALL works in compatibility mode too */

@@ -13,8 +13,6 @@
 #define IA32_VMX_BASIC 0x480
 #define BASIC_REGION_SIZE (4096ull << 32)
 #define BASIC_WRITE_BACK (6ull << 50)
-#define BASIC_IO_INFORMATION BIT(54)
-#define BASIC_TRUE_CONTROLS BIT(55)
 
 struct control {
 	enum vmx_word word;
@@ -202,10 +200,12 @@ vmx_capability_read(const struct vcpu *cpu, u32 address, u64 *value)
 	if (!cpu_has(cpu, FEATURE_VMX) || !cpu->vmx || address < IA32_VMX_BASIC || address > 0x491)
 		return false;
 	cap = &cpu->vmx->cap;
+	/* CAP-24 */
+	if (address >= 0x48d && address <= 0x490 && !VMX_ALLOWED(cap, BASIC, TRUE_CONTROLS))
+		return false;
 	switch (address) {
 	case IA32_VMX_BASIC:
-		*value = VMCS_REVISION | BASIC_REGION_SIZE | BASIC_WRITE_BACK | BASIC_IO_INFORMATION |
-			 BASIC_TRUE_CONTROLS;
+		*value = VMCS_REVISION | BASIC_REGION_SIZE | BASIC_WRITE_BACK | cap->allowed[VMX_BASIC];
 		return true;
 	case 0x481:
 	case 0x48d:
@@ -342,7 +342,7 @@ vmx_capability_help(void)
 {
 	static const char *const heading[VMX_WORDS] = {
 		"pin-based controls", "primary controls", "secondary controls",         "VM-exit controls",
-		"VM-entry controls",  "EPT and VPID",     "miscellaneous capabilities", "VM functions",
+		"VM-entry controls",  "EPT and VPID",     "miscellaneous capabilities", "VM functions", "basic information",
 	};
 
 	for (unsigned word = 0; word < VMX_WORDS; word++) {

@@ -6,7 +6,7 @@
 
 struct cpu_model;
 
-enum vmx_word { VMX_PIN, VMX_PROC, VMX_SEC, VMX_EXIT, VMX_ENTRY, VMX_EPTCAP, VMX_MISC, VMX_VMFUNC, VMX_WORDS };
+enum vmx_word { VMX_PIN, VMX_PROC, VMX_SEC, VMX_EXIT, VMX_ENTRY, VMX_EPTCAP, VMX_MISC, VMX_VMFUNC, VMX_BASIC, VMX_WORDS };
 
 /* PIN_x, PROC_x... as masks. */
 enum vmx_control_bit {

@@ -56,6 +56,9 @@ bool check_failed(struct check *c, const char *id, const char *rule, const struc
 #define BEYOND_PHYSICAL (~0ull << c->cpu->model->physical_bits)
 #define PAGE_RESERVED (0xfffull | BEYOND_PHYSICAL)
 
+/* CAP-23: the bits that must be 1 by the TRUE MSRs where there are such. */
+#define DEFAULT1(word) (VMX_ALLOWED(&c->vmx->cap, BASIC, TRUE_CONTROLS) ? word##_DEFAULT1_TRUE : word##_DEFAULT1)
+
 /* Is the control on in this VMCS? */
 #define PIN(name) (c->pin & VMX_MASK(PIN, name))
 #define PROC(name) (c->proc & VMX_MASK(PROC, name))

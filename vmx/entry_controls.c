@@ -40,9 +40,8 @@ check_execution(struct check *c)
 	c->heading = "VM-Execution Control Fields";
 	REQUIRE("VE-CTL-01", settings_allowed(c->pin, PIN_DEFAULT1, allowed[VMX_PIN]), FIELD(pin_controls),
 		MUST_BE_1(PIN_DEFAULT1), MUST_BE_0((u32) ~(allowed[VMX_PIN] | PIN_DEFAULT1)));
-	REQUIRE("VE-CTL-02", settings_allowed(c->proc, PROC_DEFAULT1_TRUE, allowed[VMX_PROC] | PROC_DEFAULT1),
-		FIELD(proc_controls), MUST_BE_1(PROC_DEFAULT1_TRUE),
-		MUST_BE_0((u32) ~(allowed[VMX_PROC] | PROC_DEFAULT1)));
+	REQUIRE("VE-CTL-02", settings_allowed(c->proc, DEFAULT1(PROC), allowed[VMX_PROC] | PROC_DEFAULT1),
+		FIELD(proc_controls), MUST_BE_1(DEFAULT1(PROC)), MUST_BE_0((u32) ~(allowed[VMX_PROC] | PROC_DEFAULT1)));
 	REQUIRE("VE-CTL-03", settings_allowed(c->sec, 0, allowed[VMX_SEC]), FIELD(sec_controls),
 		MUST_BE_0((u32)~allowed[VMX_SEC]));
 	REQUIRE("VE-CTL-05", v->cr3_target_count <= CR3_TARGETS, FIELD(cr3_target_count), AT_MOST(CR3_TARGETS));
@@ -134,9 +133,8 @@ check_exit(struct check *c)
 	const struct vmcs *v = c->v;
 
 	c->heading = "VM-Exit Control Fields";
-	REQUIRE("VE-EXC-01",
-		settings_allowed(c->exit, EXIT_DEFAULT1_TRUE, c->vmx->cap.allowed[VMX_EXIT] | EXIT_DEFAULT1),
-		FIELD(exit_controls), MUST_BE_1(EXIT_DEFAULT1_TRUE),
+	REQUIRE("VE-EXC-01", settings_allowed(c->exit, DEFAULT1(EXIT), c->vmx->cap.allowed[VMX_EXIT] | EXIT_DEFAULT1),
+		FIELD(exit_controls), MUST_BE_1(DEFAULT1(EXIT)),
 		MUST_BE_0((u32) ~(c->vmx->cap.allowed[VMX_EXIT] | EXIT_DEFAULT1)));
 	REQUIRE("VE-EXC-03", PIN(PREEMPTION_TIMER) || !EXIT(SAVE_PREEMPTION_TIMER), CONTROL(PIN, PREEMPTION_TIMER),
 		CONTROL(EXIT, SAVE_PREEMPTION_TIMER));
@@ -213,8 +211,8 @@ check_entry(struct check *c)
 
 	c->heading = "VM-Entry Control Fields";
 	REQUIRE("VE-ENT-01",
-		settings_allowed(c->entry, ENTRY_DEFAULT1_TRUE, c->vmx->cap.allowed[VMX_ENTRY] | ENTRY_DEFAULT1),
-		FIELD(entry_controls), MUST_BE_1(ENTRY_DEFAULT1_TRUE),
+		settings_allowed(c->entry, DEFAULT1(ENTRY), c->vmx->cap.allowed[VMX_ENTRY] | ENTRY_DEFAULT1),
+		FIELD(entry_controls), MUST_BE_1(DEFAULT1(ENTRY)),
 		MUST_BE_0((u32) ~(c->vmx->cap.allowed[VMX_ENTRY] | ENTRY_DEFAULT1)));
 	if (v->entry_msr_load_count)
 		REQUIRE("VE-ENT-02", list_address(c, v->entry_msr_load_address, v->entry_msr_load_count),

@@ -179,7 +179,7 @@ vmx_intercept_io(struct vcpu *cpu, u16 port, unsigned size, bool in, bool string
 	}
 	if (string) {
 		vmx->vmcs.guest_linear_address = linear;
-		if (cpu->current)
+		if (cpu->current && VMX_ALLOWED(&vmx->cap, BASIC, IO_INFORMATION))
 			vmx->vmcs.exit_instruction_info = vmx_string_information(cpu->current);
 	} else if (cpu->current && port_is_immediate(cpu->current)) {
 		qualification |= BIT(6);

@@ -214,11 +214,11 @@ injection(void)
 static void
 exit_and_entry_controls(void)
 {
-	control("VE-EXC-01", control_word(exit_ctl, 0x48f));
+	control("VE-EXC-01", control_word(exit_ctl, bit(M(0x480), 55) ? 0x48f : 0x483));
 	control("VE-EXC-03", bit(pin, TIMER) || !bit(exit_ctl, X_TIMER));
 	control("VE-EXC-04", list(F(0x2006), (u32)F(0x400e)));
 	control("VE-EXC-05", list(F(0x2008), (u32)F(0x4010)));
-	control("VE-ENT-01", control_word(entry_ctl, 0x490));
+	control("VE-ENT-01", control_word(entry_ctl, bit(M(0x480), 55) ? 0x490 : 0x484));
 	control("VE-ENT-02", list(F(0x200a), (u32)F(0x4014)));
 	control("VE-ENT-03", !bit(entry_ctl, TO_SMM) && !bit(entry_ctl, DEACTIVATE));
 	injection();

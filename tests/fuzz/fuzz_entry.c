@@ -50,6 +50,7 @@ static const char *const models[] = {
 	"max,+pmu,+la57,phys-bits=46",
 	"max,-unrestricted-guest,-mtf,-ept-ad,-zero-len-inject,-activity-shutdown",
 	"max,-shadow-vmcs,-ept-wb,-vmfunc,-exit-save-preemption-timer,-activity-wait-sipi,-nx",
+	"max,-true-ctls,-ins-outs",
 	"max,-ept,-flexpriority,-vnmi,-entry-load-debugctl,phys-bits=36",
 };
 static struct vmx_fixture fixtures[COUNT(models)];
@@ -258,6 +259,11 @@ one(unsigned long seed)
 	f->cpus->triple_fault = f->cpus->stop = false;
 	bases[base].make(f);
 	random_memory(f);
+	if (!VMX_ALLOWED(&f->cpu->vmx->cap, BASIC, TRUE_CONTROLS) && below(8)) {
+		f->v->proc_controls |= PROC_DEFAULT1;
+		f->v->exit_controls |= EXIT_DEFAULT1;
+		f->v->entry_controls |= ENTRY_DEFAULT1;
+	}
 	for (unsigned n = below(7); n; n--)
 		mutate(f);
 	f->v->exit_reason = f->v->vm_instruction_error = 0;

@@ -243,7 +243,7 @@ each_capability_has_its_switch(void **state)
 		u32 msr;
 		u8 shift;
 	} reported[VMX_WORDS] = {{0x48d, 32}, {0x48e, 32}, {0x48b, 32}, {0x48f, 32},
-				 {0x490, 32}, {0x48c, 0},  {0x485, 0},  {0x491, 0}};
+				 {0x490, 32}, {0x48c, 0},  {0x485, 0},  {0x491, 0}, {0x480, 0}};
 
 	(void)state;
 	for (unsigned i = 0; i < COUNT(rows); i++) {
@@ -361,6 +361,28 @@ invept_and_invvpid_exist_by_their_capability(void **state)
 	RULE("CAP-32");
 }
 
+/* CAP-23, CAP-24 */
+static void
+without_true_controls_the_default1_bits_must_be_1(void **state)
+{
+	struct vmx_fixture fixture, *f = &fixture;
+	u64 value;
+
+	(void)state;
+	fixture_make(f, "max,-true-ctls");
+	for (u32 address = 0x48d; address <= 0x490; address++)
+		assert_false(vmx_capability_read(f->cpu, address, &value));
+	fixture_root(f);
+	assert_false(LEAVES(op_vmlaunch(f->cpu, NULL)));
+	assert_int_equal(f->v->vm_instruction_error, 7);
+	f->v->proc_controls |= PROC_DEFAULT1;
+	f->v->exit_controls |= EXIT_DEFAULT1;
+	f->v->entry_controls |= ENTRY_DEFAULT1;
+	fixture_enter(f);
+	RULE("CAP-23 CAP-24");
+	fixture_free(f);
+}
+
 /* CAP-06 */
 static void
 all_processors_are_alike(void **state)
@@ -424,6 +446,7 @@ main(void)
 		cmocka_unit_test(impossible_processors_are_refused_in_one_message),
 		cmocka_unit_test(vmcs_enum_is_the_highest_index),
 		cmocka_unit_test(invept_and_invvpid_exist_by_their_capability),
+		cmocka_unit_test(without_true_controls_the_default1_bits_must_be_1),
 		cmocka_unit_test(all_processors_are_alike),
 	};
 
