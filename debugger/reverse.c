@@ -14,6 +14,8 @@
 
 /* Instructions of each processor before a moment that are gone through one by one. */
 #define NEAR 64
+/* Instructions of all that are gone through one by one where a processor that slept has to be found executing its last. */
+#define WINDOW 4096
 
 struct moment {
 	u64 icount, moments, time;
@@ -221,43 +223,77 @@ at_beginning(struct debugger *d, const char *why)
 
 /* --- single steps --- */
 
+/* To about instruction `icount`, or to the beginning if that is later. */
+static bool
+go_to(struct debugger *d, u64 icount)
+{
+	const struct moment to = {.icount = icount};
+	u64 oldest = history(d).oldest;
+
+	if (oldest >= icount)
+		return go_back(d, oldest + 1);
+	return go_back(d, icount + 1) && run_again(d, BACK_QUIET, &to);
+}
+
+/*
+ * The latest place between instructions `low` and `high` from which processor `cpu` still executes `count` before it has executed `own`: it may have
+ * slept for long while others ran. At `low` that is so.
+ */
+static bool
+narrow(struct debugger *d, struct vcpu *cpu, u64 count, u64 own, u64 low, u64 high)
+{
+	while (high - low > WINDOW) {
+		u64 middle = low + (high - low) / 2;
+
+		if (!go_to(d, middle))
+			return false;
+		if (cpu_icount(cpu) + count <= own)
+			low = middle;
+		else
+			high = middle;
+	}
+	return go_to(d, low);
+}
+
 /* `count` instructions of processor `cpu` back from the present. */
 static void
 step_back(struct debugger *d, struct vcpu *cpu, u64 count)
 {
 	struct moment to = present(d);
-	u64 start, announced;
+	u64 own = cpu_icount(cpu), high = to.icount, first = (NEAR + count) * d->cpus->count, start, announced;
 
-	for (u64 near = (NEAR + count) * d->cpus->count;; near *= 16) {
-		struct moment from = {.icount = to.icount > near ? to.icount - near : 0};
-		bool all = history(d).oldest >= from.icount; /* as far as there is */
+	for (u64 width = first;; width *= 16) {
+		u64 low = to.icount > width ? to.icount - width : 0;
+		bool all = history(d).oldest >= low; /* as far as there is */
 
-		if (!go_back(d, (all ? history(d).oldest : from.icount) + 1))
+		if (!go_to(d, low))
 			return;
-		if (cpus_icount(d->cpus) >= to.icount && all) {
-			at_beginning(d, "no instruction before");
-			return;
+		/* Near the present, instructions that are not completed count too: they fault, or exit. */
+		if (width != first && cpu_icount(cpu) + count > own) {
+			if (all)
+				break;
+			high = low;
+			continue;
 		}
-		d->back.cpu = NULL;
-		d->back.wanted_instruction = 0;
-		if (!all && from.icount > cpus_icount(d->cpus) + near && !run_again(d, BACK_QUIET, &from))
+		if (width != first && !narrow(d, cpu, count, own, cpus_icount(d->cpus), high))
 			return;
 		d->host.mark(d->host.opaque);
 		start = cpus_icount(d->cpus);
 		d->back.cpu = cpu;
-		if (!run_again(d, BACK_QUIET, &to))
-			return;
-		/* The present itself was announced too, unless it was reached otherwise. */
-		announced = d->back.announced;
-		if (announced < count && !all)
-			continue;
-		if (announced < count) {
-			at_beginning(d, "no instruction before");
+		if (!run_again(d, BACK_QUIET, &to)) {
 			d->back.cpu = NULL;
 			return;
 		}
+		d->back.cpu = NULL;
+		announced = d->back.announced;
+		if (announced < count && all)
+			break;
+		high = low;
+		if (announced < count)
+			continue;
 		if (!go_back(d, start + 1))
 			return;
+		d->back.cpu = cpu;
 		d->back.wanted_instruction = announced - count + 1;
 		if (run_again(d, BACK_QUIET, &to))
 			d->stop = STOP_STEP;
@@ -266,6 +302,7 @@ step_back(struct debugger *d, struct vcpu *cpu, u64 count)
 		d->cpu = cpu;
 		return;
 	}
+	at_beginning(d, "no instruction before");
 }
 
 /* --- the last stop before --- */
