@@ -52,6 +52,8 @@ slow nested-matrix	"$tests/nested-matrix.sh" ./nestbox "$images"
 slow nested-deep	"$tests/nested-deep.sh" ./nestbox "$images"
 slow kvm-unit-tests	"$tests/kvm-unit-tests.sh" ./nestbox
 slow golden		"$tests/golden/nested.sh" ./nestbox "$images"
+slow golden-scenarios	"$tests/golden/golden.sh" ./nestbox "$images"
+slow golden-builds	"$tests/golden/builds.sh" ./nestbox "$images"
 slow virtio		"$tests/virtio-drivers.sh" ./nestbox "$images"
 slow scenes		"$tests/scenes.sh" ./nestbox "$images"
 slow replay-tcp		"$tests/replay-tcp.sh" ./nestbox "$images"
