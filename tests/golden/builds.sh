@@ -27,12 +27,12 @@ run()
 	shift 2
 	for part in nested smp; do
 		case $part in
-		nested) part_options="-m 1024 -initrd $images/l1fast.cpio -stop-after 3500M -hash 500M" ;;
-		smp) part_options="-m 512 -smp 3 -initrd $images/l1small.cpio -stop-after 900M -hash 150M" ;;
+		nested) part_options="-m 1024 -initrd $images/l1fast.cpio -stop-after 3500M -hash 500M" mode=nested ;;
+		smp) part_options="-m 512 -smp 3 -initrd $images/l1small.cpio -stop-after 900M -hash 150M" mode=boot ;;
 		esac
 		echo "== $part"
 		# shellcheck disable=SC2086 # words
-		"$binary" -kernel "$images/vmlinux" $part_options -append "console=ttyS0 quiet nb.mode=$([ $part = smp ] && echo boot || echo nested)" \
+		"$binary" -kernel "$images/vmlinux" $part_options -append "console=ttyS0 quiet nb.mode=$mode" \
 			-vga std -nic user,model=e1000 -serial null -no-reboot "$@" </dev/null 2>"$work/err" >"$work/out"
 		sed -n 's/^nestbox: hash //p' "$work/err" "$work/out" | uniq
 	done >"$work/$name"
@@ -57,7 +57,8 @@ SDL_VIDEODRIVER=dummy
 export SDL_VIDEODRIVER
 run window "$nestbox" -display sdl
 same window
-run debugger "$nestbox" -debug -ex "break exit CPUID" -ex "ignore 1 100000" -ex "until icount 111111111" -ex "step 1000" -ex "watch phys 0x1000" \
+run debugger "$nestbox" -debug -ex "break exit CPUID" -ex "ignore 1 100000" -ex "until icount 111111111" -ex "step 1000" \
+	-ex "watch phys 0x1000" \
 	-ex "ignore 2 100000000" -ex "tbreak exception 14" -ex continue -ex "regs all" -ex delete -ex continue
 same debugger
 run trace "$nestbox" -trace exits,entries,interrupts,exceptions,jsonl -trace-file /dev/null -stats /dev/null
@@ -73,7 +74,8 @@ build()
 		return
 	}
 	mkdir -p "$builds/$1"
-	(cd "$builds/$1" && { [ -e Makefile ] || "$source/configure" --quiet CC="$2" CFLAGS="$3"; } && make -j"$(nproc)" -s nestbox) >"$work/log" 2>&1 || {
+	(cd "$builds/$1" && { [ -e Makefile ] || "$source/configure" --quiet CC="$2" CFLAGS="$3"; } && make -j"$(nproc)" -s nestbox) \
+		>"$work/log" 2>&1 || {
 		echo "[  FAILED  ] hashes_with_$1: the build failed"
 		tail "$work/log"
 		failed=1
