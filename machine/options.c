@@ -280,6 +280,7 @@ finish(struct parse *p)
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++) {
 		struct config_drive *drive = &config->drive[i];
 
+		drive->snapshot |= config->snapshot && !drive->cdrom;
 		if (config->replay && drive->file && !drive->cdrom)
 			drive->snapshot = true;
 		if (config->record && drive->file && !drive->cdrom && !drive->snapshot)

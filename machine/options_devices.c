@@ -16,6 +16,14 @@ option_drive(struct parse *p, const char *value)
 }
 
 char *
+option_snapshot(struct parse *p, const char *value)
+{
+	(void)value;
+	p->config->snapshot = true;
+	return NULL;
+}
+
+char *
 option_cdrom(struct parse *p, const char *value)
 {
 	return config_add_image(p->config, value, 2, true);

@@ -160,7 +160,12 @@ drives_find_their_places(void **state)
 	assert_string_equal(c->drive[CONFIG_IDE_DRIVES].serial, "s1");
 	assert_int_equal(c->drive[CONFIG_IDE_DRIVES].slot, -1);
 	assert_string_equal(c->drive[CONFIG_IDE_DRIVES + 1].file, "b");
+	assert_false(c->drive[CONFIG_IDE_DRIVES].snapshot);
 	assert_int_equal(c->drive[CONFIG_IDE_DRIVES + 1].slot, 0x1e);
+	config_free(c);
+	c = good("-snapshot -hda a -cdrom b -drive file=c,if=virtio -boot order=dc,menu=on");
+	assert_true(c->drive[0].snapshot && c->drive[CONFIG_IDE_DRIVES].snapshot);
+	assert_false(c->drive[2].snapshot);
 	config_free(c);
 }
 
