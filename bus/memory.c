@@ -148,6 +148,13 @@ memory_map_host(struct memory *m, const char *name, u64 base, u64 size, u8 *host
 				    .base = base, .size = size, .host = host, .name = name, .writable = writable});
 }
 
+unsigned
+memory_map_rom(struct memory *m, const char *name, u64 base, u64 size, u8 *host, const struct mmio_ops *writes, void *opaque)
+{
+	return add_range(m, &(struct memory_range){
+				    .base = base, .size = size, .host = host, .name = name, .writes = writes, .opaque = opaque});
+}
+
 void
 memory_move(struct memory *m, unsigned range, u64 base)
 {
@@ -388,11 +395,12 @@ memory_write(struct memory *m, u64 physical, unsigned size, u64 value)
 	}
 	for (unsigned at = 0; at < size;) {
 		const struct memory_range *r = find_range(m, physical + at);
-		unsigned piece = piece_size(r && r->ops ? r : NULL, physical + at, size - at);
+		const struct mmio_ops *ops = !r ? NULL : r->ops ? r->ops : r->writes;
+		unsigned piece = piece_size(ops ? r : NULL, physical + at, size - at);
 		u64 part = value >> (at * 8);
 
-		if (r && r->ops) {
-			r->ops->write(r->opaque, physical + at - r->base, piece, part & ones(piece));
+		if (ops) {
+			ops->write(r->opaque, physical + at - r->base, piece, part & ones(piece));
 		} else {
 			piece = 1;
 			host = host_bytes(m, physical + at, 1, true);

@@ -25,6 +25,7 @@ struct memory_range {
 	u64 base, size; /* size 0: hidden */
 	u64 whole;      /* size when shown */
 	const struct mmio_ops *ops; /* NULL: ROM or aliased RAM at `host` */
+	const struct mmio_ops *writes; /* where stores to ROM go; NULL: nowhere */
 	void *opaque;
 	u8 *host;
 	const char *name;
@@ -62,6 +63,8 @@ void memory_free(struct memory *m);
 unsigned memory_map_mmio(struct memory *m, const char *name, u64 base, u64 size, const struct mmio_ops *ops, void *opaque);
 /* `host` must stay valid; read-only unless `writable`. */
 unsigned memory_map_host(struct memory *m, const char *name, u64 base, u64 size, u8 *host, bool writable);
+/* ROM whose stores somebody hears of: flash. memory_show() switches between this and MMIO. */
+unsigned memory_map_rom(struct memory *m, const char *name, u64 base, u64 size, u8 *host, const struct mmio_ops *writes, void *opaque);
 /* Moves a range, and shows it if it was hidden. memory_unmap hides it. Neither changes the order. Nothing happens when it is there already. */
 void memory_move(struct memory *m, unsigned range, u64 base);
 void memory_unmap(struct memory *m, unsigned range);

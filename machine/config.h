@@ -83,6 +83,7 @@ struct config {
 
 	/* devices and their host ends */
 	struct config_drive drive[CONFIG_DRIVES];
+	struct config_drive flash; /* below the firmware's image: its variables */
 	bool snapshot; /* all disks have snapshot=on */
 	bool nographic;
 	bool vga;         /* an adapter is there; default with firmware or a window, not with -nographic */

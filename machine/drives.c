@@ -11,7 +11,7 @@
 struct drive_options {
 	struct config_drive drive;
 	int place; /* of the IDE controller; -1: the first free one */
-	bool virtio;
+	bool virtio, flash;
 };
 
 static void
@@ -33,12 +33,32 @@ first_free(const struct config *config, unsigned first, unsigned count)
 	return -1;
 }
 
+/* The first flash is the firmware's image, the second has its variables. */
+static char *
+plug_flash(struct config *config, struct drive_options *o)
+{
+	int unit = o->place >= 0 ? o->place : config->bios ? 1 : 0;
+
+	if (unit > 1 || (unit == 0 ? config->bios != NULL : config->flash.file != NULL))
+		return error_string("-drive if=pflash,file=%s: no unit, or taken: 0 has firmware, 1 its variables", o->drive.file);
+	if (unit == 0) {
+		config->bios = config_keep(config, error_string("%s", o->drive.file));
+	} else {
+		config->flash = o->drive;
+		o->drive = (struct config_drive){0};
+	}
+	return NULL;
+}
+
 /* Moves the drive to its place; what `o` still has is the caller's. */
 static char *
 plug(struct config *config, struct drive_options *o)
 {
 	struct config_drive *drive = &o->drive;
 	int place = o->place;
+
+	if (o->flash)
+		return plug_flash(config, o);
 
 	if (o->virtio || drive->loose)
 		place = first_free(config, CONFIG_IDE_DRIVES, CONFIG_VIRTIO_DRIVES);
@@ -70,10 +90,11 @@ static char *
 apply_interface(struct drive_options *o, const char *text)
 {
 	o->virtio = !strcmp(text, "virtio");
+	o->flash = !strcmp(text, "pflash");
 	o->drive.loose = !strcmp(text, "none");
-	return o->virtio || o->drive.loose || !strcmp(text, "ide")
+	return o->virtio || o->flash || o->drive.loose || !strcmp(text, "ide")
 		       ? NULL
-		       : error_string("-drive: if=%s is not modelled, only ide, virtio and none", text);
+		       : error_string("-drive: if=%s is not modelled, only ide, virtio, pflash and none", text);
 }
 
 static char *
@@ -103,7 +124,13 @@ apply_key(struct drive_options *o, const char *key, const char *text)
 		if (strcmp(text, "disk") != 0 && strcmp(text, "cdrom") != 0)
 			return error_string("-drive: media=%s is neither disk nor cdrom", text);
 		drive->cdrom = text[0] == 'c';
-	} else if (!strcmp(key, "index")) {
+	} else if (!strcmp(key, "readonly")) {
+		bool yes;
+
+		/* Firmware's image is read only anyway; of nothing else is this modelled. */
+		if (!parse_switch(text, &yes) || (yes && !o->flash))
+			return error_string("-drive: readonly=%s, which only if=pflash,unit=0 before it has", text);
+	} else if (!strcmp(key, "index") || !strcmp(key, "unit")) {
 		if (!parse_number(text, &number) || number >= CONFIG_IDE_DRIVES)
 			return error_string("-drive: index=%s is no place from 0 to 3", text);
 		o->place = (int)number;
@@ -231,4 +258,5 @@ config_free_drives(struct config *config)
 {
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
 		forget(&config->drive[i]);
+	forget(&config->flash);
 }

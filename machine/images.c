@@ -114,6 +114,8 @@ images_of(const struct config *config, void (*one)(void *opaque, const struct im
 		if (firmware_nic_rom(config, i))
 			error = one_image(role, firmware_nic_rom(config, i), one, opaque);
 	}
+	if (!error && config->flash.file)
+		error = one_image("flash", config->flash.file, one, opaque);
 	for (unsigned i = 0; i < CONFIG_DRIVES && !error; i++) {
 		char role[16];
 
@@ -161,6 +163,9 @@ use(struct config *config, const char *role, const char *path)
 		config->vga_rom = config_keep(config, error_string("%s", path));
 	} else if (!strncmp(role, "nic rom", 7) && role[7] >= '0' && role[7] < '0' + (int)config->nics && !role[8]) {
 		config->nic[role[7] - '0'].romfile = config_keep(config, error_string("%s", path));
+	} else if (!strcmp(role, "flash") && config->flash.file) {
+		free(config->flash.file);
+		config->flash.file = error_string("%s", path);
 	} else if (!strncmp(role, "drive", 5) && role[5] >= '0' && role[5] < '0' + CONFIG_DRIVES && !role[6] &&
 		   config->drive[role[5] - '0'].file) {
 		struct config_drive *drive = &config->drive[role[5] - '0'];

@@ -344,6 +344,13 @@ make_host_ends(struct machine *machine, struct pc_sockets *sockets)
 			error = block_host_new(&options, &machine->drive[i]);
 		sockets->drive[i] = block_host_block(machine->drive[i]);
 	}
+	if (!error && config->flash.file) {
+		struct block_host_options options = {config->flash.file, config->flash.format,
+							  config->flash.snapshot || config->snapshot, false};
+
+		error = block_host_new(&options, &machine->flash);
+		sockets->flash = block_host_block(machine->flash);
+	}
 	for (unsigned i = 0; i < config->netdevs && !error; i++)
 		error = net_create(config->netdev[i].spec, machine->events, machine->input, &machine->link[i],
 				   &machine->backend[i]);
@@ -815,6 +822,7 @@ machine_free(struct machine *machine)
 			net_free(machine->backend[i]);
 	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
 		block_host_free(machine->drive[i]);
+	block_host_free(machine->flash);
 	firmware_free(&machine->firmware);
 	if (machine->stats)
 		fclose(machine->stats);
@@ -983,6 +991,11 @@ describe(const struct machine *machine)
 		}
 	for (unsigned i = 0; i < config->netdevs; i++) {
 		longer = error_string("%s -netdev %s", text, net_kind(machine->backend[i]));
+		free(text);
+		text = longer;
+	}
+	if (config->flash.file) {
+		longer = error_string("%s flash", text);
 		free(text);
 		text = longer;
 	}

@@ -59,6 +59,7 @@ struct machine {
 	struct packet_link link[CONFIG_NETDEVS];
 	struct net_backend *backend[CONFIG_NETDEVS];
 	struct block_host *drive[CONFIG_DRIVES];
+	struct block_host *flash; /* or NULL */
 	struct sdl_window *window;
 	struct vnc *vnc;
 	struct input_source user; /* keyboard and mouse */

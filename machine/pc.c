@@ -7,6 +7,7 @@
 #include "base/snapshot.h"
 #include "base/stop.h"
 #include "devices/e1000.h"
+#include "devices/flash.h"
 #include "devices/ide.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
@@ -95,6 +96,19 @@ add_virtio_drives(struct pc *pc)
 	return NULL;
 }
 
+/* Ends where the firmware's image begins. */
+static char *
+add_flash(struct pc *pc)
+{
+	u64 size = pc->sockets.flash->sectors * BLOCK_SECTOR, top = 0x100000000ull - pc->sockets.firmware->bios_size;
+	char *error;
+
+	if (size == 0 || size % FLASH_BLOCK != 0 || size > 0x800000)
+		return error_string("%s: flash is a multiple of 4 KiB, at most 8 MiB long", pc->config->flash.file);
+	pc->flash = flash_new(pc->sockets.memory, top - size, pc->sockets.flash, &error);
+	return error;
+}
+
 struct pc *
 pc_new(const struct config *config, const struct pc_sockets *sockets, char **error)
 {
@@ -177,7 +191,9 @@ pc_new(const struct config *config, const struct pc_sockets *sockets, char **err
 
 	/* PCI cards. */
 	*error = NULL;
-	if (config->vga) {
+	if (sockets->firmware && sockets->flash)
+		*error = add_flash(pc);
+	if (!*error && config->vga) {
 		pc->vga = vga_new(&pc->pci, PCI_DEVFN(VGA_SLOT, 0), events, sockets->vga_rom, sockets->vga_rom_size);
 		if (!pc->vga)
 			*error = error_string("out of memory");
@@ -206,6 +222,7 @@ pc_free(struct pc *pc)
 	}
 	for (unsigned i = 0; i < CONFIG_VIRTIO_DRIVES; i++)
 		virtio_blk_free(pc->virtio_blk[i]);
+	flash_free(pc->flash);
 	ide_free(pc->ide);
 	vga_free(pc->vga);
 	free(pc);
@@ -226,6 +243,8 @@ pc_reset(struct pc *pc)
 	hpet_reset(&pc->hpet);
 	testdev_reset(&pc->testdev);
 	fw_cfg_reset(&pc->fw_cfg);
+	if (pc->flash)
+		flash_reset(pc->flash);
 	ioapic_reset(&pc->ioapic);
 	pic_reset(&pc->pic);
 	/* The loader takes the place of firmware, so the board has to look as firmware leaves it. */
@@ -255,6 +274,8 @@ pc_state(struct pc *pc, struct state *s)
 	debug_ports_state(&pc->debug_ports, s);
 	if (pc->testdev.present)
 		testdev_state(&pc->testdev, s);
+	if (pc->flash)
+		flash_state(pc->flash, s);
 	if (pc->vga)
 		vga_state(pc->vga, s);
 	if (pc->ide)

@@ -28,6 +28,7 @@ struct block;
 struct chardev;
 struct e1000;
 struct firmware;
+struct flash;
 struct ide;
 struct vga;
 struct virtio_blk;
@@ -54,6 +55,8 @@ struct pc_sockets {
 	struct block *drive[CONFIG_DRIVES];
 	/* NULL: direct boot. */
 	struct firmware *firmware;
+	/* What firmware keeps its variables in; NULL: nothing. */
+	struct block *flash;
 	/* The display adapter's expansion ROM; NULL: none. */
 	const u8 *vga_rom;
 	u32 vga_rom_size;
@@ -78,6 +81,7 @@ struct pc {
 	struct fw_cfg fw_cfg;
 	struct debug_ports debug_ports;
 	struct testdev testdev;
+	struct flash *flash; /* NULL: none */
 	struct vga *vga; /* NULL: none */
 	struct ide *ide; /* NULL: direct boot without drives */
 	/* One of the two for each card. */

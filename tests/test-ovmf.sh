@@ -28,4 +28,11 @@ boot()
 }
 
 check ovmf_comes_to_its_shell boot -bios "$firmware" -expect 'Shell>'
+# With a copy of its variables in flash: what it stores there is in the file.
+code=$("$source/tests/package-file.sh" ovmf /usr/share/OVMF/OVMF_CODE.fd) || exit $?
+cp "$(dirname "$code")/OVMF_VARS.fd" "$work/variables"
+check it_finds_its_variables_in_flash boot -drive "if=pflash,format=raw,unit=0,readonly=on,file=$code" \
+	-drive "if=pflash,format=raw,unit=1,file=$work/variables" -expect 'Shell>'
+check and_stores_them sh -c 'tr -d "\0" <"$0" | grep -aq BootOrder' "$work/variables"
+check which_were_not_there sh -c '! tr -d "\0" <"$0" | grep -aq BootOrder' "$(dirname "$code")/OVMF_VARS.fd"
 exit $failed
