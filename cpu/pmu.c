@@ -68,6 +68,7 @@ struct pmu {
 	u64 seen[SOURCES]; /* totals then */
 	u64 branches;      /* retired while anybody counted them */
 	bool branches_interrupt;
+	u8 owed; /* overflowed counters whose interrupts a loaded state still has to bring */
 	struct event overflow;
 };
 
@@ -183,8 +184,9 @@ advance(struct pmu *p)
 static void
 catch_up(struct pmu *p)
 {
-	unsigned mask = advance(p);
+	unsigned mask = advance(p) | p->owed;
 
+	p->owed = 0;
 	for (; mask; mask &= mask - 1)
 		if (interrupts(p, (unsigned)__builtin_ctz(mask)))
 			lapic_counter_overflow(p->cpu);
@@ -448,6 +450,7 @@ pmu_reset(struct vcpu *cpu)
 	memset(p->count, 0, sizeof(p->count));
 	memset(p->select, 0, sizeof(p->select));
 	p->fixed_control = p->global_status = 0;
+	p->owed = 0;
 	p->global_control = BIT(PMU_GENERAL) - 1;
 	totals(p, p->seen);
 	controls_changed(p);
@@ -458,23 +461,33 @@ pmu_state(struct vcpu *cpu, struct state *s)
 {
 	struct pmu *p = cpu->pmu, now = *p;
 
-	/* Looking changes nothing. An overflow that interrupts is not among what is brought up to now: an event stood at its time. */
+	/*
+	 * Looking changes nothing. The counters are brought up to now, but not so the interrupts: one whose time has come waits for its event
+	 * while other processors finish the slice.
+	 */
 	if (state_mode(s) != STATE_LOAD)
-		advance(&now);
-	state_section(s, "pmu", 2);
+		now.owed |= (u8)advance(&now);
+	state_section(s, "pmu", 3);
 	STATE(s, now.count);
 	STATE(s, now.select);
 	STATE(s, now.fixed_control);
 	STATE(s, now.global_control);
 	STATE(s, now.global_status);
+	STATE(s, now.owed);
 	state_event(s, cpu->events, &p->overflow);
 	if (state_mode(s) != STATE_LOAD)
 		return;
+	if (now.owed >> COUNTERS)
+		state_fail(s, "pmu: an overflow of a counter that is not there");
+	for (unsigned n = 0; n < COUNTERS; n++)
+		if (now.count[n] > WIDTH_MASK)
+			state_fail(s, "pmu: a counter wider than it is");
 	memcpy(p->count, now.count, sizeof(p->count));
 	memcpy(p->select, now.select, sizeof(p->select));
 	p->fixed_control = now.fixed_control;
 	p->global_control = now.global_control;
 	p->global_status = now.global_status;
+	p->owed = now.owed;
 }
 
 void
@@ -484,5 +497,9 @@ pmu_loaded(struct vcpu *cpu)
 
 	totals(p, p->seen);
 	derive(p);
-	cpu->pmu_waits = next_overflow(p) != UINT64_MAX && cpu->activity != ACTIVITY_ACTIVE;
+	/*
+	 * Nothing is planned anew. A processor that fell asleep keeps its event, which is too early by the time it slept; only one whose
+	 * event has come meanwhile has none, and plans when it wakes (plan()).
+	 */
+	cpu->pmu_waits = next_overflow(p) != UINT64_MAX && !event_armed(&p->overflow);
 }
