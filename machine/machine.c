@@ -50,141 +50,12 @@ static volatile sig_atomic_t at_prompt;
 /* ---- What ends a run ---- */
 
 static void
-leave(struct machine *machine)
-{
-	machine->cpus->stop = true;
-	/* Set in the middle of an instruction: the block must not go on behind it. */
-	if (machine->cpus->running)
-		machine->cpus->running->exit_request = 1;
-}
-
-static void
-end(struct machine *machine, int status)
-{
-	if (!machine->ended)
-		machine->status = status;
-	machine->ended = true;
-	leave(machine);
-}
-
-/* Not for anything that the guest did or the options say. */
-static void
-end_by_host(struct machine *machine, int status)
-{
-	machine->ended_by_host |= !machine->ended;
-	end(machine, status);
-}
-
-void
-machine_stop(struct machine *machine, int status)
-{
-	end_by_host(machine, status);
-}
-
-static void
-control_reset(void *opaque, const char *who)
-{
-	struct machine *machine = opaque;
-
-	(void)who;
-	machine->reset_wanted = true;
-	leave(machine);
-}
-
-static void
-control_init(void *opaque, const char *who)
-{
-	struct machine *machine = opaque;
-
-	(void)who;
-	cpu_request(machine->cpus->cpu[0], PEND_INIT);
-}
-
-static void
-control_a20(void *opaque, bool open)
-{
-	struct machine *machine = opaque;
-
-	cpus_set_a20(machine->cpus, open);
-}
-
-static void
-control_ignne(void *opaque, bool active)
-{
-	struct machine *machine = opaque;
-
-	machine->cpus->ignne = active;
-}
-
-static void
-control_smi(void *opaque)
-{
-	struct machine *machine = opaque;
-	struct cpus *cpus = machine->cpus;
-
-	cpu_request(cpus->running ? cpus->running : cpus->cpu[0], PEND_SMI);
-}
-
-void
-machine_call_firmware(struct machine *machine)
-{
-	machine->firmware_wanted = true;
-	leave(machine);
-}
-
-static void
-control_power_off(void *opaque, const char *who)
-{
-	struct machine *machine = opaque;
-
-	(void)who;
-	/* Whoever waits for a text has not seen it. */
-	if (machine->config->expect && !machine->ended)
-		fprintf(stderr, "nestbox: the guest powered off without printing '%s'\n", machine->config->expect);
-	machine->off = true;
-	end(machine, machine->config->expect ? EXIT_LIMIT : EXIT_GOOD);
-}
-
-/*
- * ACPI S3: the processors lose power, RAM and clocks go on. The chips keep their state too, which the specification allows; a guest that sets
- * them up again finds nothing odd.
- */
-static void
-control_suspend(void *opaque, const char *who)
-{
-	struct machine *machine = opaque;
-
-	log_info("suspended by %s", who);
-	for (unsigned i = 0; i < machine->cpus->count; i++) {
-		machine->cpus->cpu[i]->activity = ACTIVITY_SHUTDOWN;
-		machine->cpus->cpu[i]->pending = 0;
-		machine->cpus->cpu[i]->exit_request = 1;
-	}
-}
-
-static void
-control_wake(void *opaque, const char *who)
-{
-	struct machine *machine = opaque;
-
-	log_info("woken by %s", who);
-	machine->wake_wanted = true;
-	leave(machine);
-}
-
-static void
-control_exit(void *opaque, int status)
-{
-	end(opaque, status);
-}
-
-static void
 expect_met(void *opaque)
 {
 	struct machine *machine = opaque;
 
 	machine->expect_met = true;
-	end(machine, EXIT_GOOD);
+	machine_end(machine, EXIT_GOOD);
 }
 
 static void
@@ -280,20 +151,20 @@ on_poll(void *opaque, u64 now)
 		throttle(machine, now);
 	if (machine->history && history_due(machine->history)) {
 		machine->checkpoint_wanted = true;
-		leave(machine);
+		machine_leave(machine);
 	}
 	record_poll(machine);
 	if (timed_out && !machine->ended) {
 		if (!machine->config->scripted)
 			fprintf(stderr, "nestbox: stopped after %g seconds (-timeout)\n", machine->config->timeout);
-		end_by_host(machine, EXIT_LIMIT);
+		machine_stop(machine, EXIT_LIMIT);
 	}
 	if (interrupted == SIGINT && machine->config->debug && !machine->ended) {
 		interrupted = 0;
 		debugger_interrupt(machine->debugger);
 	} else if (interrupted && !machine->ended) {
 		fprintf(stderr, "\nnestbox: interrupted\n");
-		end_by_host(machine, 128 + interrupted);
+		machine_stop(machine, 128 + interrupted);
 	}
 	event_arm(machine->events, &machine->poll, now + interval);
 }
@@ -307,7 +178,7 @@ on_limit(void *opaque, u64 now)
 	if (!machine->ended)
 		fprintf(stderr, "nestbox: stopped after %llu instructions (-stop-after)\n",
 			(unsigned long long)cpus_icount(machine->cpus));
-	end(machine, EXIT_LIMIT);
+	machine_end(machine, EXIT_LIMIT);
 }
 
 static void
@@ -424,7 +295,7 @@ quit_for_debugger(void *opaque, int status)
 	struct machine *machine = opaque;
 
 	machine->ended_by_debugger = !machine->ended;
-	end_by_host(opaque, status);
+	machine_stop(opaque, status);
 }
 
 static void
@@ -630,7 +501,7 @@ replay_parted(void *opaque, const char *text)
 
 	if (!machine->ended)
 		fprintf(stderr, "nestbox: the replay went another way than the recorded run: %s\n", text);
-	end(machine, EXIT_BAD);
+	machine_end(machine, EXIT_BAD);
 }
 
 static void
@@ -644,7 +515,7 @@ make_door(struct machine *machine)
 void
 machine_closed(struct machine *machine)
 {
-	end_by_host(machine, EXIT_GOOD);
+	machine_stop(machine, EXIT_GOOD);
 }
 
 static char *
@@ -681,9 +552,7 @@ make(struct machine *machine)
 	machine->input = input_new();
 	if (config->replay)
 		input_replay(machine->input);
-	machine->control = (struct machine_control){
-		control_reset, control_init, control_a20, control_ignne, control_smi, control_power_off,
-		control_suspend, control_wake, control_exit, machine};
+	machine_make_control(machine);
 	machine->cpus = cpus_new(config->cpus, &machine->model, machine->memory, machine->ports, machine->events,
 				 &machine->apic_bus, &machine->control, config->seed);
 	machine->cpus->complete_forms = config->one_insn;
@@ -747,7 +616,7 @@ start_over(struct machine *machine)
 	if (reset_vector_jump(machine))
 		return;
 	if (machine->config->no_reboot) {
-		control_power_off(machine, "restart with -no-reboot");
+		machine->control.power_off(machine, "restart with -no-reboot");
 		return;
 	}
 	reset(machine);
@@ -847,7 +716,7 @@ after_leaving(struct machine *machine)
 		fprintf(stderr, "nestbox: triple fault on processor %u\n", cpus->culprit->index);
 		vcpu_print(cpus->culprit);
 		machine->off = true;
-		end(machine, EXIT_TRIPLE_FAULT);
+		machine_end(machine, EXIT_TRIPLE_FAULT);
 	}
 	if (machine->wake_wanted && !machine->ended) {
 		machine->wake_wanted = false;

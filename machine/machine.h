@@ -107,6 +107,12 @@ bool machine_mouse(struct machine *machine, int dx, int dy, int dz, unsigned but
 /* Runs to the end; returns the exit status. Prints the reason on stderr where it is not the guest's own wish. */
 int machine_run(struct machine *machine);
 
+/* control.c: cpus_run() returns at the next boundary; and nothing runs after that. The first status counts. */
+void machine_leave(struct machine *machine);
+void machine_end(struct machine *machine, int status);
+/* Fills in machine->control. */
+void machine_make_control(struct machine *machine);
+
 /* What the host wants, not the guest: ends the run at the next boundary. */
 void machine_stop(struct machine *machine, int status);
 
