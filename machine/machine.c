@@ -730,7 +730,7 @@ after_leaving(struct machine *machine)
 	if (machine->reset_wanted && !machine->ended) {
 		machine->reset_wanted = false;
 		if (machine->config->no_reboot)
-			control_power_off(machine, "reset with -no-reboot");
+			machine->control.power_off(machine, "reset with -no-reboot");
 		else
 			reset(machine);
 		machine->resetting = true;
