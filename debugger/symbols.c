@@ -343,7 +343,7 @@ table_find(const struct table *t, u64 address)
 		return NULL;
 	s = &t->symbol[low - 1];
 	/* Names without a size reach some way; in a kernel's table, small numbers are per-CPU offsets. */
-	if (s->value < 0x1000 || ((s64)s->value >= 0 && (s64)t->symbol[t->count - 1].value < 0))
+	if (s->value < 0x1000 || ((s64)(s->value - t->bias) >= 0 && (s64)(t->symbol[t->count - 1].value - t->bias) < 0))
 		return NULL;
 	if (address - s->value > (s->size ? s->size : 0x10000))
 		return NULL;

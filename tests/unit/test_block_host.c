@@ -351,6 +351,7 @@ locks_are_those_of_qemu(void **state)
 static void
 a_failing_server_is_an_error_of_the_request(void **state)
 {
+	static const u8 bytes[BLOCK_SECTOR];
 	struct block_host *h;
 	char uri[128];
 
@@ -373,7 +374,7 @@ a_failing_server_is_an_error_of_the_request(void **state)
 	/* The server goes away: errors from then on, no hang. */
 	assert_int_equal(system("kill $(cat pid)"), 0);
 	usleep(300000);
-	write_sector(h, 5, 0x25, block_host_block(h)->write(block_host_block(h)->host, 5, 1, (const u8 *)uri));
+	write_sector(h, 5, 0x25, block_host_block(h)->write(block_host_block(h)->host, 5, 1, bytes));
 	assert_true(block_host_statistics(h)->errors >= 3);
 	block_host_free(h);
 }
