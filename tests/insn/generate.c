@@ -131,6 +131,27 @@ random_target(struct random *r)
 	return DATA_BASE + offset;
 }
 
+static bool
+canonical(u64 address)
+{
+	return (u64)((s64)(address << 16) >> 16) == address;
+}
+
+/*
+ * A target that the segment's base leads to. By the SDM only the sum of base and offset must be canonical; AMD processors fault (#GP) on an offset
+ * that is not, so such sums are left out.
+ */
+static u64
+random_target_of(const struct maker *m)
+{
+	u64 target;
+
+	do
+		target = random_target(m->r);
+	while (canonical(target) && !canonical(target - segment_base(m)));
+	return target;
+}
+
 /* Where a jump may go: breakpoints, or nowhere. Never into the case itself. */
 static u64
 random_code_target(struct random *r, const struct test_case *c)
@@ -189,7 +210,7 @@ choose_memory(struct maker *m)
 	struct random *r = m->r;
 	struct registers *s = &m->c->start;
 	bool vsib = m->row->attributes & VSIB;
-	m->target = random_target(r);
+	m->target = random_target_of(m);
 	m->scale = random_below(r, 4);
 	m->index = vsib || one_in(r, 2) ? (int)random_below(r, m->registers) : -1;
 	if (m->index == 4 && !vsib)
@@ -270,7 +291,7 @@ choose_implicit(struct maker *m)
 {
 	struct random *r = m->r;
 	struct registers *s = &m->c->start;
-	u64 stack = random_target(r);
+	u64 stack = random_target_of(m);
 	if (one_in(r, 4))
 		stack &= ~7ull;
 	set_register(m, RSP, stack);
@@ -280,17 +301,17 @@ choose_implicit(struct maker *m)
 			count |= random_64(r) << (m->c->size == CODE64 ? 32 : 16);
 		if (m->rep)
 			set_register(m, RCX, count);
-		set_register(m, RSI, random_target(r) - segment_base(m));
-		set_register(m, RDI, one_in(r, 4) ? s->r[RSI] + random_below(r, 17) - 8 : random_target(r));
+		set_register(m, RSI, random_target_of(m) - segment_base(m));
+		set_register(m, RDI, one_in(r, 4) ? s->r[RSI] + random_below(r, 17) - 8 : random_target_of(m));
 	}
 	if (is(m, "jrcxz jcxz jecxz loop*") && one_in(r, 2))
 		set_register(m, RCX, random_below(r, 3) | (one_in(r, 2) ? random_64(r) << 32 : 0));
 	if (is(m, "xlat"))
-		set_register(m, RBX, random_target(r) - (u8)s->r[RAX] - segment_base(m));
+		set_register(m, RBX, random_target_of(m) - (u8)s->r[RAX] - segment_base(m));
 	if (is(m, "maskmov* vmaskmovdqu"))
-		set_register(m, RDI, random_target(r) - segment_base(m));
+		set_register(m, RDI, random_target_of(m) - segment_base(m));
 	if (is(m, "enter leave"))
-		set_register(m, RBP, random_target(r));
+		set_register(m, RBP, random_target_of(m));
 	if (is(m, "div idiv") && !one_in(r, 3)) {
 		bool negative = one_in(r, 2);
 		if (m->p->byte)
@@ -390,7 +411,7 @@ choose_operands(struct maker *m)
 	if (m->memory)
 		choose_memory(m);
 	else if (p->imm == IMM_MOFFS)
-		m->target = random_target(r);
+		m->target = random_target_of(m);
 	m->lock = one_in(r, m->row->attributes & LOCK && m->memory ? 4 : 100) && !p->vex;
 	if (p->register_only) /* LOCK MOV CR0 is AMD's way to CR8 */
 		m->lock = false;
