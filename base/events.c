@@ -305,6 +305,10 @@ state_event(struct state *s, struct events *events, struct event *event)
 	if (state_mode(s) != STATE_LOAD)
 		return;
 	event_disarm(events, event);
+	if (armed > 1 || sequence >= STATE_TIME_END) {
+		state_fail(s, "snapshot has an event that cannot be");
+		return;
+	}
 	if (!armed)
 		return;
 	event->time = time;

@@ -60,6 +60,18 @@ bool state_failed(const struct state *s);
 /* For an x_state() that finds a loaded value impossible (an index out of range): refuses the snapshot. No effect in other modes. */
 void state_fail(struct state *s, const char *reason);
 
+/* As STATE() of an unsigned number; one that is not below `limit` refuses the snapshot by its name, and is 0 then. */
+#define STATE_BELOW(s, field, limit)                                                                                                               \
+	do {                                                                                                                                       \
+		STATE(s, field);                                                                                                                   \
+		if (state_mode(s) == STATE_LOAD && (u64)(field) >= (limit)) {                                                                      \
+			state_fail(s, "snapshot has an impossible " #field);                                                                       \
+			(field) = 0;                                                                                                               \
+		}                                                                                                                                  \
+	} while (0)
+/* Later than any machine runs to, and far from where sums of times wrap. */
+#define STATE_TIME_END BIT(62)
+
 /* As STATE() of a bool, but a byte that is none refuses the snapshot. */
 static inline void
 state_bool(struct state *s, bool *field)

@@ -873,9 +873,9 @@ lapic_state(struct lapic *apic, struct state *s)
 	STATE(s, apic->irr);
 	STATE(s, apic->start);
 	STATE(s, apic->deadline);
-	STATE(s, apic->counting);
-	STATE(s, apic->extint);
-	STATE(s, apic->sipi_after_init);
+	state_bool(s, &apic->counting);
+	state_bool(s, &apic->extint);
+	state_bool(s, &apic->sipi_after_init);
 	STATE(s, apic->sipi_vector);
 	state_event(s, apic->cpu->events, &apic->timer);
 	if (apic->counting && !apic->initial)

@@ -38,11 +38,28 @@ static void
 event_info_state(struct event_info *e, struct state *s)
 {
 	STATE(s, e->vector);
-	STATE(s, e->type);
-	STATE(s, e->has_error);
+	STATE_BELOW(s, e->type, EVENT_OTHER + 1u);
+	state_bool(s, &e->has_error);
 	STATE(s, e->error);
 	STATE(s, e->insn_len);
 	STATE(s, e->cr2);
+}
+
+/* What no sequence of instructions leads to, and nothing else here is prepared for. */
+static void
+check_mode(struct vcpu *cpu, u64 rflags, struct state *s)
+{
+	bool paging = cpu->cr0 & CR0_PG, ia32e = cpu->efer & EFER_LMA;
+
+	if ((paging && !(cpu->cr0 & CR0_PE)) || ia32e != (paging && cpu->efer & EFER_LME) || (ia32e && !(cpu->cr4 & CR4_PAE)) ||
+	    (ia32e && rflags & FLAG_VM))
+		state_fail(s, "snapshot has a processor in a mode that cannot be");
+	if (!(cpu->xcr0 & 1))
+		state_fail(s, "snapshot has an impossible XCR0");
+	if ((cpu->nonroot && !vmx_operation(cpu)) || (cpu->smm.nonroot && !cpu->vmx))
+		state_fail(s, "snapshot has a processor in VMX non-root operation outside VMX operation");
+	if (state_failed(s))
+		cpu->nonroot = cpu->smm.nonroot = false;
 }
 
 static void
@@ -54,8 +71,8 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 	STATE(s, cpu->r);
 	STATE(s, cpu->rip);
 	STATE(s, rflags);
-	STATE(s, time);
-	STATE(s, icount);
+	STATE_BELOW(s, time, STATE_TIME_END);
+	STATE_BELOW(s, icount, STATE_TIME_END);
 	for (unsigned n = 0; n < 6; n++)
 		segment_state(&cpu->seg[n], s);
 	segment_state(&cpu->ldtr, s);
@@ -72,33 +89,33 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 	STATE(s, cpu->efer);
 	STATE(s, cpu->pdpte);
 	STATE(s, cpu->dr);
-	STATE(s, cpu->mxcsr);
+	STATE_BELOW(s, cpu->mxcsr, BIT(16));
 	STATE(s, cpu->pkru);
 	STATE(s, cpu->vec);
 	x87_state(&cpu->x87, s);
-	STATE(s, cpu->cpl);
-	STATE(s, cpu->nonroot);
-	STATE(s, cpu->shadow);
-	STATE(s, cpu->pending);
-	STATE(s, cpu->activity);
+	STATE_BELOW(s, cpu->cpl, 4u);
+	state_bool(s, &cpu->nonroot);
+	STATE_BELOW(s, cpu->shadow, (SHADOW_STI | SHADOW_MOV_SS) + 1u);
+	STATE_BELOW(s, cpu->pending, PEND_FLAGS_CHANGED * 2);
+	STATE_BELOW(s, cpu->activity, ACTIVITY_MWAIT + 1u);
 	STATE(s, cpu->pending_db);
-	STATE(s, cpu->nmi_blocked);
-	STATE(s, cpu->in_smm);
+	state_bool(s, &cpu->nmi_blocked);
+	state_bool(s, &cpu->in_smm);
 	STATE(s, cpu->smbase);
 	state_bool(s, &cpu->ferr);
 	state_bool(s, &between_iterations);
-	STATE(s, cpu->smm.nonroot);
-	STATE(s, cpu->smm.vmxe);
-	STATE(s, cpu->smm.nmi_blocked);
-	STATE(s, cpu->smm.shadow);
+	state_bool(s, &cpu->smm.nonroot);
+	state_bool(s, &cpu->smm.vmxe);
+	state_bool(s, &cpu->smm.nmi_blocked);
+	STATE_BELOW(s, cpu->smm.shadow, (SHADOW_STI | SHADOW_MOV_SS) + 1u);
 	STATE(s, cpu->smm.pdpte);
 	STATE(s, cpu->msr);
-	STATE(s, cpu->monitor.armed);
-	STATE(s, cpu->monitor.masked_interrupts);
+	state_bool(s, &cpu->monitor.armed);
+	state_bool(s, &cpu->monitor.masked_interrupts);
 	STATE(s, cpu->monitor.physical);
 	STATE(s, cpu->monitor.line);
 	event_info_state(&cpu->delivering, s);
-	STATE(s, cpu->is_delivering);
+	state_bool(s, &cpu->is_delivering);
 	STATE(s, cpu->seed);
 	STATE(s, cpu->intr_line);
 	/* Counters that -stats shows are not state, but should go on. */
@@ -115,6 +132,7 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 	if (cpu->vmx)
 		vmx_state(cpu->vmx, s);
 	if (state_mode(s) == STATE_LOAD) {
+		check_mode(cpu, rflags, s);
 		cpu_set_rflags(cpu, rflags);
 		cpu->left = 0;
 		cpu->time_end = time;
@@ -138,7 +156,7 @@ void
 cpus_state(struct cpus *cpus, struct state *s)
 {
 	state_section(s, "cpus", 2);
-	STATE(s, cpus->now);
+	STATE_BELOW(s, cpus->now, STATE_TIME_END);
 	state_bool(s, &cpus->a20_masked);
 	state_bool(s, &cpus->ignne);
 	/* Where the turns stand. Not in the hash: it follows from how the machine came here. */

@@ -276,8 +276,12 @@ vmx_enter(struct vcpu *cpu)
 	}
 	if (error)
 		return error;
-	if (c.failures)
+	if (c.failures) {
+		/* Time passes, as when the MSR-load area fails: the host may enter again at once, for ever. */
+		cpu_sync(cpu);
+		cpu->left--;
 		vm_entry_failure(cpu, REASON_INVALID_STATE, c.qualification, c.id);
+	}
 
 	/* VMLAUNCH or VMRESUME ends here, as an instruction that is retired: nothing below belongs to it any more. */
 	cpu_sync(cpu);

@@ -65,27 +65,36 @@ void
 vmx_state(struct vmx *vmx, struct state *s)
 {
 	state_section(s, "vmx", 1);
-	STATE(s, vmx->operation);
+	state_bool(s, &vmx->operation);
 	STATE(s, vmx->vmxon_pointer);
 	STATE(s, vmx->current);
-	STATE(s, vmx->shadow);
+	state_bool(s, &vmx->shadow);
 	STATE(s, vmx->launched);
 	STATE(s, vmx->vmcs);
 	STATE(s, vmx->pin);
 	STATE(s, vmx->proc);
 	STATE(s, vmx->sec);
 	STATE(s, vmx->eptp_tag);
-	STATE(s, vmx->nmi_virtual);
+	state_bool(s, &vmx->nmi_virtual);
 	STATE(s, vmx->work);
-	STATE(s, vmx->apic_write_offset);
+	STATE_BELOW(s, vmx->apic_write_offset, 4096u);
 	STATE(s, vmx->eoi_vector);
-	STATE(s, vmx->virtual_interrupt);
-	STATE(s, vmx->mtf);
+	state_bool(s, &vmx->virtual_interrupt);
+	STATE_BELOW(s, vmx->mtf, MTF_PENDING + 1u);
 	STATE(s, vmx->ple_first);
 	STATE(s, vmx->ple_last);
 	STATE(s, vmx->timer_deadline);
 	state_event(s, vmx->cpu->events, &vmx->timer);
 	STATE(s, vmx->stats);
+	if (state_mode(s) != STATE_LOAD)
+		return;
+	if ((vmx->current != NO_VMCS && !vmx_page_address(vmx->cpu, vmx->current)) ||
+	    (vmx->vmxon_pointer != NO_VMCS && !vmx_page_address(vmx->cpu, vmx->vmxon_pointer))) {
+		state_fail(s, "snapshot has a VMCS where none can be");
+		vmx->current = vmx->vmxon_pointer = NO_VMCS;
+	}
+	if ((vmx->cpu->nonroot || (vmx->cpu->in_smm && vmx->cpu->smm.nonroot)) && (!vmx->operation || vmx->current == NO_VMCS))
+		state_fail(s, "snapshot has a processor in VMX non-root operation without a VMCS");
 }
 
 void
