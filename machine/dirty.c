@@ -1,13 +1,17 @@
 /*
  * Undo logs of RAM: see dirty.h.
  *
+ * A trap costs as much as copying several pages, so a trap frees what lies around the page too: pages that were written before are likely written
+ * together, and pages that never were need no copy at all, for they are zero.
+ *
  * Source for what a handler of SIGSEGV may do: signal-safety(7); mprotect() is a bare system call on Linux. The kernel bounds the number of
- * mappings (vm.max_map_count, 65530 by default), so RAM is traced in pieces of which there are at most 32768; what a log keeps
- * is pages.
+ * mappings (vm.max_map_count, 65530 by default): a trap makes two more at most, and after TRAPS of them one frees a whole BLOCKth of RAM.
+ * proc_pid_pagemap(5) tells which pages were never touched.
  */
 #define _GNU_SOURCE
 #include "machine/dirty.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,16 +21,35 @@
 #include "base/stop.h"
 
 #define PAGE 4096u
-#define PIECES 32768u
+/* Pages; powers of two. */
+#define AROUND_KEPT 4u
+#define AROUND_ZERO 512u
+/* Together at most half of 65530, and some for the rest of the process. */
+#define TRAPS 20000u
+#define BLOCKS 8192u
+#define CHUNK 512u
+
+/* What is known of a page since the mark. */
+enum {
+	KEPT, /* write-protected, with whatever it holds */
+	ZERO, /* write-protected, and zero */
+	WAS_ZERO, /* may have been written; it was zero */
+	COPIED, /* may have been written; + number of its copy */
+};
 
 struct dirty {
 	u8 *ram;
-	u64 size, piece;
-	/* Pieces written since the mark, as they were; room for all, lazily populated. */
+	u64 size;
+	u32 pages, block;
+	u32 *page; /* KEPT... of each */
+	/* As they were at the mark; room for all, lazily populated. */
 	u8 *copies;
-	u32 *number;
-	u32 count;
+	u32 copied, traps;
 	bool marked;
+	/* The part of pagemap that was last looked at: CHUNK pages from `chunk` on. */
+	int pagemap;
+	u32 chunk;
+	u64 entry[CHUNK];
 	struct dirty *next;
 };
 
@@ -42,6 +65,23 @@ static struct {
 } process;
 
 /* --- the trap --- */
+
+/* The pages that a trap at `page` frees: [first, end). */
+static void
+free_around(struct dirty *d, u32 page, u32 *first, u32 *end)
+{
+	u32 around = d->traps > TRAPS ? d->block : d->page[page] == ZERO ? AROUND_ZERO : AROUND_KEPT;
+	u32 low = page & ~(around - 1), high = MIN(low + around, d->pages);
+
+	*first = low;
+	*end = high;
+	if (d->traps > TRAPS)
+		return;
+	for (*first = page; *first > low && d->page[*first - 1] == d->page[page];)
+		--*first;
+	for (*end = page + 1; *end < high && d->page[*end] == d->page[page];)
+		++*end;
+}
 
 static void
 on_fault(int number, siginfo_t *info, void *context)
@@ -59,12 +99,19 @@ on_fault(int number, siginfo_t *info, void *context)
 		signal(SIGSEGV, SIG_DFL);
 		return;
 	}
-	u64 piece = (u64)((u8 *)info->si_addr - d->ram) / d->piece, at = piece * d->piece, length = MIN(d->piece, d->size - at);
+	u32 first, end;
 
-	d->number[d->count] = (u32)piece;
-	memcpy(d->copies + d->count * d->piece, d->ram + at, length);
-	d->count++;
-	if (mprotect(d->ram + at, length, PROT_READ | PROT_WRITE) != 0) {
+	d->traps++;
+	free_around(d, (u32)((u64)((u8 *)info->si_addr - d->ram) / PAGE), &first, &end);
+	for (u32 i = first; i < end; i++) {
+		if (d->page[i] == ZERO) {
+			d->page[i] = WAS_ZERO;
+		} else if (d->page[i] == KEPT) {
+			memcpy(d->copies + (u64)d->copied * PAGE, d->ram + (u64)i * PAGE, PAGE);
+			d->page[i] = COPIED + d->copied++;
+		}
+	}
+	if (mprotect(d->ram + (u64)first * PAGE, (u64)(end - first) * PAGE, PROT_READ | PROT_WRITE) != 0) {
 		static const char text[] = "nestbox: the host has no more mappings for going back (vm.max_map_count)\n";
 
 		if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0) {
@@ -96,11 +143,15 @@ dirty_new(u8 *ram, u64 size)
 		stop_host_error("out of memory");
 	d->ram = ram;
 	d->size = size;
-	d->piece = PAGE;
-	while ((size + d->piece - 1) / d->piece > PIECES)
-		d->piece *= 2;
-	d->copies = lazily(size + d->piece);
-	d->number = lazily((size / d->piece + 1) * sizeof(*d->number));
+	d->pages = (u32)(size / PAGE);
+	d->block = AROUND_ZERO;
+	while (d->pages / d->block > BLOCKS)
+		d->block *= 2;
+	d->copies = lazily(size);
+	/* Where the host has none, it only takes longer. */
+	madvise(d->copies, size, MADV_HUGEPAGE);
+	d->page = lazily(d->pages * sizeof(*d->page));
+	d->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (!process.all)
 		sigaction(SIGSEGV, &action, &process.former);
 	d->next = process.all;
@@ -129,22 +180,48 @@ dirty_free(struct dirty *d)
 	*link = d->next;
 	if (!process.all)
 		sigaction(SIGSEGV, &process.former, NULL);
-	munmap(d->copies, d->size + d->piece);
-	munmap(d->number, (d->size / d->piece + 1) * sizeof(*d->number));
+	munmap(d->copies, d->size);
+	munmap(d->page, d->pages * sizeof(*d->page));
+	if (d->pagemap >= 0)
+		close(d->pagemap);
 	free(d);
 }
 
 /* --- marks --- */
 
+/* Begins to ask which pages were touched. */
+static void
+look_anew(struct dirty *d)
+{
+	d->chunk = UINT32_MAX;
+}
+
+/* Was it ever touched? If the host will not say, it was. Asked in ascending order. */
+static bool
+touched(struct dirty *d, u32 page)
+{
+	u32 chunk = page & ~(CHUNK - 1);
+
+	if (chunk != d->chunk) {
+		u64 number = (uintptr_t)d->ram / PAGE + chunk;
+
+		d->chunk = chunk;
+		if (pread(d->pagemap, d->entry, sizeof(d->entry), (off_t)(number * 8)) != sizeof(d->entry))
+			memset(d->entry, 0xff, sizeof(d->entry));
+	}
+	/* Present, or swapped out. */
+	return d->entry[page - chunk] >> 62;
+}
+
 static void
 begin(struct dirty *d)
 {
-	/* A little stays populated, since the next moment is much like the last. */
-	u64 keep = 16u << 20;
+	/* Some stays populated, since the next moment is much like the last. */
+	u64 keep = 64u << 20;
 
-	if (d->count * d->piece > keep)
-		madvise(d->copies + keep, d->size + d->piece - keep, MADV_DONTNEED);
-	d->count = 0;
+	if ((u64)d->copied * PAGE > keep)
+		madvise(d->copies + keep, d->size - keep, MADV_DONTNEED);
+	d->copied = d->traps = 0;
 	d->marked = true;
 	if (mprotect(d->ram, d->size, PROT_READ) != 0)
 		stop_host_error("RAM cannot be write-protected");
@@ -154,14 +231,6 @@ static bool
 is_zero(const u8 *page)
 {
 	return page[0] == 0 && !memcmp(page, page + 1, PAGE - 1);
-}
-
-static int
-compare_numbers(const void *a, const void *b)
-{
-	u64 x = *(const u64 *)a, y = *(const u64 *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 static void *
@@ -198,39 +267,49 @@ log_add(struct dirty_log *log, u32 page, u8 *data)
 static struct dirty_log *
 collect(struct dirty *d)
 {
-	u32 per_piece = (u32)(d->piece / PAGE), pages = (u32)(d->size / PAGE);
-	struct dirty_log *log = log_new(d->count * per_piece);
-	u64 *order = need(d->count * sizeof(*order)); /* piece, copy */
+	struct dirty_log *log;
+	u32 opened = 0;
 
-	for (u32 i = 0; i < d->count; i++)
-		order[i] = (u64)d->number[i] << 32 | i;
-	qsort(order, d->count, sizeof(*order), compare_numbers);
-	for (u32 i = 0; i < d->count; i++) {
-		u32 first = (u32)(order[i] >> 32) * per_piece;
-		const u8 *copy = d->copies + (order[i] & UINT32_MAX) * d->piece;
+	for (u32 i = 0; i < d->pages; i++)
+		opened += d->page[i] >= WAS_ZERO;
+	log = log_new(opened);
+	look_anew(d);
+	for (u32 i = 0; i < d->pages; i++) {
+		const u8 *now = d->ram + (u64)i * PAGE;
 
-		for (u32 n = 0; n < per_piece && first + n < pages; n++) {
-			const u8 *old = copy + n * PAGE;
+		if (d->page[i] == WAS_ZERO) {
+			d->page[i] = touched(d, i) && !is_zero(now) ? KEPT : ZERO;
+			if (d->page[i] == KEPT)
+				log_add(log, i, NULL);
+		} else if (d->page[i] >= COPIED) {
+			const u8 *old = d->copies + (u64)(d->page[i] - COPIED) * PAGE;
 			u8 *kept = NULL;
 
-			if (!memcmp(old, d->ram + (u64)(first + n) * PAGE, PAGE))
+			d->page[i] = KEPT;
+			if (!memcmp(old, now, PAGE))
 				continue;
 			if (!is_zero(old)) {
 				kept = need(PAGE);
 				memcpy(kept, old, PAGE);
 			}
-			log_add(log, first + n, kept);
+			log_add(log, i, kept);
 		}
 	}
-	free(order);
 	return log;
 }
 
 struct dirty_log *
 dirty_mark(struct dirty *d)
 {
-	struct dirty_log *log = d->marked ? collect(d) : NULL;
+	struct dirty_log *log = NULL;
 
+	if (d->marked) {
+		log = collect(d);
+	} else {
+		look_anew(d);
+		for (u32 i = 0; i < d->pages; i++)
+			d->page[i] = touched(d, i) ? KEPT : ZERO;
+	}
 	begin(d);
 	return log;
 }
@@ -240,10 +319,18 @@ dirty_return(struct dirty *d)
 {
 	assert(d->marked);
 	unprotect(d);
-	for (u32 i = 0; i < d->count; i++) {
-		u64 at = d->number[i] * d->piece;
+	look_anew(d);
+	for (u32 i = 0; i < d->pages; i++) {
+		u8 *page = d->ram + (u64)i * PAGE;
 
-		memcpy(d->ram + at, d->copies + i * d->piece, MIN(d->piece, d->size - at));
+		if (d->page[i] == WAS_ZERO) {
+			if (touched(d, i) && !is_zero(page))
+				memset(page, 0, PAGE);
+			d->page[i] = ZERO;
+		} else if (d->page[i] >= COPIED) {
+			memcpy(page, d->copies + (u64)(d->page[i] - COPIED) * PAGE, PAGE);
+			d->page[i] = KEPT;
+		}
 	}
 	begin(d);
 }
@@ -256,6 +343,7 @@ dirty_return_further(struct dirty *d, struct dirty_log *log)
 	for (u32 i = 0; i < log->count; i++) {
 		u8 *to = d->ram + (u64)log->page[i] * PAGE;
 
+		d->page[log->page[i]] = log->data[i] ? KEPT : ZERO;
 		if (log->data[i])
 			memcpy(to, log->data[i], PAGE);
 		else

@@ -1,7 +1,8 @@
 /*
  * What RAM held at former moments: undo logs, one for each moment, of the pages that changed since.
  *
- * After a mark, RAM is write-protected on the host; the first write to a piece of it, by whomever, traps, and the piece is copied before it goes on.
+ * After a mark, RAM is write-protected on the host; the first write to a page, by whomever, traps, and the page and some around are copied before it
+ * goes on.
  * So nothing is slower while there are no marks, and processors, devices and the software TLB need not know.
  */
 #ifndef NB_MACHINE_DIRTY_H

@@ -13,8 +13,11 @@
 #include "machine/dirty.h"
 #include "machine/machine.h"
 
-/* Running again takes about as long as running did: at most this much of the processor's time lies between two checkpoints. */
-#define INTERVAL_NS 150000000u
+/*
+ * Running again takes about as long as running did, and going back one instruction is to take a second at most: this much of the
+ * processor's time lies between two checkpoints.
+ */
+#define INTERVAL_NS 600000000u
 #define FEWEST 8 /* that are kept whatever they cost */
 
 struct checkpoint {

@@ -1,5 +1,5 @@
 /*
- * Moments to which the machine can return: checkpoints in memory, taken often enough that running from one to any later moment takes a fraction of a
+ * Moments to which the machine can return: checkpoints in memory, taken often enough that running from one to any later moment takes less than a
  * second. What came from outside since is in the log of bus/input, so running again is exact.
  *
  * A checkpoint is what x_state() functions visit (state_checkpoint()), the door's position, and an undo log of RAM (dirty.h). When memory runs short,
