@@ -359,6 +359,21 @@ run_block(struct vcpu *cpu)
 	run(cpu, i);
 }
 
+/*
+ * An exception on top of another, with no instruction between them, takes a cycle: time must pass for a guest whose handler faults at once, for
+ * ever.
+ */
+static void
+charge_exception(struct vcpu *cpu)
+{
+	u64 icount = cpu_icount(cpu);
+	if (icount == cpu->fault_icount && cpu->left > 0) {
+		cpu->left--;
+		cpu->icount_end--;
+	}
+	cpu->fault_icount = icount;
+}
+
 /* What came through the door: an exception to deliver (1), or a completed change of state (2). */
 static void
 after_door(struct vcpu *cpu, int what)
@@ -372,6 +387,7 @@ after_door(struct vcpu *cpu, int what)
 			cpu->stats.exceptions[cpu->event.vector]++;
 			cpu->stats.guest_exceptions[cpu->event.vector] += cpu->nonroot;
 		}
+		charge_exception(cpu);
 		deliver_exception(cpu);
 		cpu->shadow = 0;
 	}
@@ -669,7 +685,7 @@ reset_registers(struct vcpu *cpu, bool init)
 		memset(cpu->vec, 0, sizeof cpu->vec);
 		cpu->x87 = (struct x87){.control = 0x40, .empty = 0};
 		cpu->ferr = false;
-		cpu->rep_icount = ~0ull;
+		cpu->rep_icount = cpu->fault_icount = ~0ull;
 	}
 }
 

@@ -248,6 +248,7 @@ struct vcpu {
 	union vec vec[16];
 	struct x87 x87;
 	bool ferr; /* FERR# is driven: CR0.NE was clear when a waiting instruction met an exception, which is still pending */
+	u64 fault_icount; /* instructions retired when the last exception was delivered */
 	u64 rep_rip, rep_icount; /* where the last iteration of a REP string instruction ended that was not the last one: cpu_between_iterations() */
 	u64 pending_db; /* DR6 bits of trap-type debug exceptions not yet delivered */
 	bool nmi_blocked; /* between NMI delivery and IRET (or virtual NMI blocking in non-root with virtual NMIs) */

@@ -66,8 +66,8 @@ static void
 vcpu_state(struct vcpu *cpu, struct state *s)
 {
 	u64 rflags = cpu_rflags(cpu), time = cpu_time(cpu), icount = cpu_icount(cpu);
-	bool between_iterations = cpu_between_iterations(cpu);
-	state_section(s, "cpu", 3);
+	bool between_iterations = cpu_between_iterations(cpu), after_exception = cpu->fault_icount == icount;
+	state_section(s, "cpu", 4);
 	STATE(s, cpu->r);
 	STATE(s, cpu->rip);
 	STATE(s, rflags);
@@ -104,6 +104,7 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 	STATE(s, cpu->smbase);
 	state_bool(s, &cpu->ferr);
 	state_bool(s, &between_iterations);
+	state_bool(s, &after_exception);
 	state_bool(s, &cpu->smm.nonroot);
 	state_bool(s, &cpu->smm.vmxe);
 	state_bool(s, &cpu->smm.nmi_blocked);
@@ -137,6 +138,7 @@ vcpu_state(struct vcpu *cpu, struct state *s)
 		cpu->left = 0;
 		cpu->time_end = time;
 		cpu->icount_end = icount;
+		cpu->fault_icount = after_exception ? icount : ~0ull;
 		cpu->rep_rip = cpu->rip;
 		cpu->rep_icount = between_iterations ? icount : ~0ull;
 		cpu->exit_request = 1;

@@ -64,6 +64,8 @@ run an_instruction_limit_is_status_3 3 $machine -append l -stop-after 1M
 fine the_limit_is_exact grep -q 'after 1000000 instructions' "$work/err"
 run a_time_limit_is_status_3 3 $machine -append l -timeout 0.2
 run a_time_limit_ends_a_halted_machine 3 $machine -append h -timeout 0.2
+${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000,--build-id=none -o "$work/faults" "$source/tests/guest/faults.S" || exit 1
+run exceptions_without_end_take_time 3 -m 16 -nodefaults -kernel "$work/faults" -timeout 2
 run without_reboot_a_reset_ends_the_run 0 $machine -append r -no-reboot
 run a_reset_boots_again 3 $machine -append r -stop-after 100k
 fine a_reset_boots_again_and_again sh -c '[ "$(grep -c hello "$0/out")" -gt 2 ]' "$work"
