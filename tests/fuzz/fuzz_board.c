@@ -13,14 +13,10 @@
 
 #include "base/log.h"
 #include "machine/pc.h"
+#include "tests/fuzz/fuzz.h"
 
 #define INPUT_SIZE 4096
 #define EVENTS_PER_PASS 200000
-
-struct input {
-	const u8 *data;
-	size_t size, at;
-};
 
 struct board {
 	struct fixture *f;
@@ -31,16 +27,6 @@ struct board {
 };
 
 static unsigned long long messages, bytes_sent;
-
-static u64
-take(struct input *in, unsigned bytes)
-{
-	u64 value = 0;
-
-	for (unsigned i = 0; i < bytes && in->at < in->size; i++)
-		value = value << 8 | in->data[in->at++];
-	return value;
-}
 
 static bool
 take_message(void *cpus, const struct apic_message *message)
@@ -110,27 +96,6 @@ static void
 visit(void *opaque, struct state *s)
 {
 	pc_state(opaque, s);
-}
-
-/* Saves, damages now and then, loads; a refused state is followed by a whole one. */
-static void
-shake_state(struct board *b, struct input *in)
-{
-	size_t size;
-	u8 *data = state_save(visit, b->pc, &size), *damaged = malloc(size);
-	char *error;
-
-	memcpy(damaged, data, size);
-	for (u64 n = take(in, 1) & 3; n; n--)
-		damaged[take(in, 4) % size] ^= (u8)take(in, 1);
-	error = state_load(visit, b->pc, damaged, size);
-	if (error) {
-		free(error);
-		error = state_load(visit, b->pc, data, size);
-		assert_null(error);
-	}
-	free(damaged);
-	free(data);
 }
 
 static void
@@ -223,7 +188,7 @@ step(struct board *b, struct input *in)
 	} else if (kind < 251) {
 		pc_reset(b->pc);
 	} else {
-		shake_state(b, in);
+		fuzz_shake(visit, b->pc, in);
 	}
 }
 
@@ -278,10 +243,7 @@ random_software_does_no_harm(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < inputs; i++) {
-		u64 seed = first_seed + i;
-
-		for (unsigned j = 0; j < INPUT_SIZE; j++)
-			data[j] = (u8)random_number(&seed);
+		fuzz_fill(data, sizeof(data), first_seed + i);
 		LLVMFuzzerTestOneInput(data, sizeof(data));
 	}
 	/* The inputs must reach something. */
@@ -295,10 +257,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(random_software_does_no_harm)};
 
-	if (argc > 1)
-		inputs = (unsigned)strtoul(argv[1], NULL, 0);
-	if (argc > 2)
-		first_seed = (unsigned)strtoul(argv[2], NULL, 0);
+	fuzz_arguments(argc, argv, &inputs, &first_seed);
 	log_configure("error"); /* what the guest does wrong is expected */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

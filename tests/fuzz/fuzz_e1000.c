@@ -9,25 +9,11 @@
 #include <stdio.h>
 
 #include "../unit/e1000_fixture.h"
+#include "tests/fuzz/fuzz.h"
 
 #define INPUT_SIZE 4096
 #define EVENTS_PER_PASS 100000
 #define FUZZ_RAM (1u << 20)
-
-struct input {
-	const u8 *data;
-	size_t size, at;
-};
-
-static u64
-take(struct input *in, unsigned bytes)
-{
-	u64 value = 0;
-
-	for (unsigned i = 0; i < bytes && in->at < in->size; i++)
-		value = value << 8 | in->data[in->at++];
-	return value;
-}
 
 static const struct {
 	u32 offset, count, stride;
@@ -152,27 +138,6 @@ visit(void *opaque, struct state *s)
 	e1000_state(opaque, s);
 }
 
-/* Saves, damages now and then, loads; a refused state is followed by a whole one. */
-static void
-shake_state(struct fixture *f, struct input *in)
-{
-	size_t size;
-	u8 *data = state_save(visit, f->e, &size), *damaged = malloc(size);
-	char *error;
-
-	memcpy(damaged, data, size);
-	for (u64 n = take(in, 1) & 3; n; n--)
-		damaged[take(in, 4) % size] ^= (u8)take(in, 1);
-	error = state_load(visit, f->e, damaged, size);
-	if (error) {
-		free(error);
-		error = state_load(visit, f->e, data, size);
-		assert_null(error);
-	}
-	free(damaged);
-	free(data);
-}
-
 /* A driver that knows what it does, with its rings in the memory that put_descriptor() writes. */
 static void
 start_driver(struct fixture *f)
@@ -216,7 +181,7 @@ step(struct fixture *f, struct input *in)
 	} else if (kind < 254) {
 		pci_config_write(&f->bus, SLOT, 0xe0, 2, (u32)take(in, 1));
 	} else {
-		shake_state(f, in);
+		fuzz_shake(visit, f->e, in);
 	}
 }
 
@@ -244,20 +209,6 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 #ifndef NB_LIBFUZZER
 static unsigned inputs = 300, first_seed = 1;
 
-/* xorshift64: any fixed sequence will do. */
-static void
-fill_input(u8 *data, u64 seed)
-{
-	u64 x = seed * 0x9e3779b97f4a7c15ull + 1;
-
-	for (unsigned i = 0; i < INPUT_SIZE; i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		data[i] = (u8)(x >> 32);
-	}
-}
-
 static void
 random_drivers_do_no_harm(void **state)
 {
@@ -265,7 +216,7 @@ random_drivers_do_no_harm(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < inputs; i++) {
-		fill_input(data, first_seed + i);
+		fuzz_fill(data, sizeof(data), first_seed + i);
 		LLVMFuzzerTestOneInput(data, sizeof(data));
 	}
 	/* The inputs must reach something. */
@@ -279,10 +230,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(random_drivers_do_no_harm)};
 
-	if (argc > 1)
-		inputs = (unsigned)strtoul(argv[1], NULL, 0);
-	if (argc > 2)
-		first_seed = (unsigned)strtoul(argv[2], NULL, 0);
+	fuzz_arguments(argc, argv, &inputs, &first_seed);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
 #endif

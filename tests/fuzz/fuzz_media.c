@@ -14,6 +14,7 @@
 #include "devices/ide.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
+#include "tests/fuzz/fuzz.h"
 
 #define INPUT_SIZE 4096
 #define EVENTS_PER_PASS 100000
@@ -32,11 +33,6 @@
 #define DEVICE (RING + 0x1000)
 #define TABLE 0x20000u
 #define DATA 0x40000u
-
-struct input {
-	const u8 *data;
-	size_t size, at;
-};
 
 struct media {
 	struct block block;
@@ -57,16 +53,6 @@ struct bench {
 };
 
 static unsigned long long transfers, requests, pictures;
-
-static u64
-take(struct input *in, unsigned bytes)
-{
-	u64 value = 0;
-
-	for (unsigned i = 0; i < bytes && in->at < in->size; i++)
-		value = value << 8 | in->data[in->at++];
-	return value;
-}
 
 /* ---- The host's side ---- */
 
@@ -464,10 +450,7 @@ random_drivers_do_no_harm(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < inputs; i++) {
-		u64 seed = first_seed + i;
-
-		for (unsigned j = 0; j < INPUT_SIZE; j++)
-			data[j] = (u8)random_number(&seed);
+		fuzz_fill(data, sizeof(data), first_seed + i);
 		LLVMFuzzerTestOneInput(data, sizeof(data));
 	}
 	/* The inputs must reach something. */
@@ -482,10 +465,7 @@ main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(random_drivers_do_no_harm)};
 
-	if (argc > 1)
-		inputs = (unsigned)strtoul(argv[1], NULL, 0);
-	if (argc > 2)
-		first_seed = (unsigned)strtoul(argv[2], NULL, 0);
+	fuzz_arguments(argc, argv, &inputs, &first_seed);
 	log_configure("error"); /* what the guest does wrong is expected */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

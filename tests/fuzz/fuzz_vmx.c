@@ -12,31 +12,17 @@
 #include "../unit/vmx_fixture.h"
 
 #include "base/log.h"
+#include "tests/fuzz/fuzz.h"
 
 #define INPUT_SIZE 512
 #define STEPS 3000
 #define MARK_PORT 0x80
 #define HOST_ENTRY (HOST_CODE - 0x100)
 
-struct input {
-	const u8 *data;
-	size_t size, at;
-};
-
 static struct {
 	unsigned long long entries, refused, failed, exits, reasons;
 	bool seen[VMX_REASONS];
 } totals;
-
-static u64
-take(struct input *in, unsigned bytes)
-{
-	u64 value = 0;
-
-	for (unsigned i = 0; i < bytes && in->at < in->size; i++)
-		value = value << 8 | in->data[in->at++];
-	return value;
-}
 
 static void
 mark_write(void *opaque, u16 port, unsigned size, u32 value)
