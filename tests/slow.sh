@@ -60,7 +60,6 @@ slow replay-tcp		"$tests/replay-tcp.sh" ./nestbox "$images"
 slow hook-cost		"$tests/hook-cost.sh" ./nestbox "$images"
 slow tutorial		"$tests/tutorial.sh" ./nestbox "$images"
 slow same-hashes		"$tests/same-hashes.sh" ./nestbox "$images"
-slow lab		"$tests/../lab/run.sh" ./nestbox "$images" lab --short
 slow xen-images		"$tests/images/xen.sh" "$images"
 slow xen		"$tests/xen.sh" ./nestbox "$images"
 
