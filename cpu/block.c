@@ -192,13 +192,13 @@ block_forget_all(struct vcpu *cpu)
 
 /* --- decoding --- */
 
-/* Where bytes come from: up to two pages of host memory, or none (device memory). */
+/* Where bytes come from: host memory, or none (device memory). */
 struct source {
 	struct vcpu *cpu;
 	u64 linear; /* of the first byte */
 	const u8 *host; /* of the first byte, or NULL */
 	u64 physical;
-	const u8 *second; /* start of the following page, once it was needed */
+	bool across; /* bytes of the following page were needed */
 };
 
 static void
@@ -211,20 +211,27 @@ fetch_target(struct vcpu *cpu, u64 linear, struct tlb_target *t)
 		vmx_apic_access(cpu, linear, t->physical, 1, ACCESS_FETCH, &nothing);
 }
 
+/* Bytes in device memory are read as the processor would. */
+static void
+device_bytes(struct vcpu *cpu, u64 physical, u8 *to, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		to[n] = (u8)memory_read(cpu->memory, physical + n, 1);
+}
+
 /* Bytes of an instruction that crosses into the next page. Returns how many of `buffer` are valid. */
 static unsigned
 bytes_across(struct source *s, const u8 *at, unsigned in_page, u8 buffer[16])
 {
+	struct tlb_target t;
+	u64 next = (s->linear & PAGE_MASK) + PAGE_SIZE;
+	fetch_target(s->cpu, s->cpu->long64 ? next : (u32)next, &t);
 	memcpy(buffer, at, in_page);
-	if (!s->second) {
-		struct tlb_target t;
-		u64 next = (s->linear & PAGE_MASK) + PAGE_SIZE;
-		fetch_target(s->cpu, s->cpu->long64 ? next : (u32)next, &t);
-		if (!t.host)
-			stop_unimplemented("an instruction that runs from memory into device memory at %#llx", (unsigned long long)s->linear);
-		s->second = t.host;
-	}
-	memcpy(buffer + in_page, s->second, 15 - in_page);
+	if (likely(t.host))
+		memcpy(buffer + in_page, t.host, 15 - in_page);
+	else
+		device_bytes(s->cpu, t.physical, buffer + in_page, 15 - in_page);
+	s->across = true;
 	return 15;
 }
 
@@ -322,7 +329,7 @@ build(struct source *s, struct block *b, unsigned limit, enum purpose purpose)
 	bool fault = b->insn[count - 1].fn == h_undefined || b->insn[count - 1].fn == h_general_protection;
 	b->bytes = (u16)MIN(offset - start + (fault ? 15 : 0), PAGE_SIZE - start);
 	b->mode = mode;
-	handler end = purpose == KEPT && !s->second ? h_fall : h_stop;
+	handler end = purpose == KEPT && !s->across ? h_fall : h_stop;
 	b->insn[count] = (struct insn){.fn = end, .idx = (u8)count, .disp = (s32)offset, .target = block_stub.insn};
 }
 
@@ -348,17 +355,13 @@ locate(struct vcpu *cpu, struct source *s)
 	return s->host;
 }
 
-/* Code in device memory: the bytes are read as the processor would, one instruction at a time, and not kept. */
+/* Code in device memory: one instruction at a time, and not kept. */
 static const struct insn *
 from_device(struct source *s, struct block_cache *c)
 {
 	u8 page[PAGE_SIZE];
 	unsigned start = (unsigned)(s->linear & 0xfff);
-	memset(page, 0xff, sizeof page);
-	for (unsigned n = 0; n < 15 && start + n < PAGE_SIZE; n++)
-		page[start + n] = (u8)memory_read(s->cpu->memory, s->physical + n, 1);
-	if (start + 15 > PAGE_SIZE)
-		stop_unimplemented("code at the end of a page of device memory (%#llx)", (unsigned long long)s->physical);
+	device_bytes(s->cpu, s->physical, page + start, MIN(15, (unsigned)PAGE_SIZE - start));
 	s->host = page + start;
 	build(s, &c->scratch.header, 1, ALONE);
 	return c->scratch.insn;
@@ -437,7 +440,7 @@ block_find(struct vcpu *cpu)
 	build(&s, b, BLOCK_MAX, KEPT);
 	cpu->stats.blocks++;
 	cpu->stats.decoded += (u64)b->n;
-	if (s.second || b->n == 0 || announced) {
+	if (s.across || announced) {
 		/* One instruction across two pages is decoded each time it is met: the second page's mapping is nobody's fact but the TLB's. */
 		memcpy(&c->scratch, b, sizeof(struct block) + ((size_t)b->n + 1) * sizeof(struct insn));
 		return c->scratch.insn;

@@ -355,6 +355,58 @@ a_breakpoint_on_a_repeated_instruction_is_met_once(void **state)
 	processor_free(p);
 }
 
+static u8 device[0x2000];
+
+static u64
+device_read(void *opaque, u64 offset, unsigned size)
+{
+	(void)opaque;
+	assert_int_equal(size, 1);
+	assert_true(offset < sizeof(device));
+	return device[offset];
+}
+
+static void
+device_write(void *opaque, u64 offset, unsigned size, u64 value)
+{
+	(void)opaque;
+	(void)offset;
+	(void)size;
+	(void)value;
+}
+
+static void
+code_runs_from_memory_through_pages_of_a_device_and_out(void **state)
+{
+	(void)state;
+	static const struct mmio_ops ops = {device_read, device_write};
+	for (unsigned shift = 0; shift < 5; shift++) {
+		struct processor *p = new_machine();
+		/* mov eax, imm32 across the beginning; add eax, imm32 across the middle and the end; jmp to the next, and at last in place. */
+		static const u8 move[] = {0xb8, 0x11, 0x22, 0x33, 0x44, 0xe9}, add[] = {0x05, 0x01, 0x02, 0x03, 0x04, 0xe9};
+		static const u8 again[] = {0xeb, 0xfe};
+		const u64 base = 0x40000, at[] = {base - 1 - shift, base + 0xfff - shift, base + 0x1fff - shift};
+		u8 image[0x2020] = {0};
+		for (unsigned n = 0; n < 3; n++) {
+			u64 from = at[n] - (base - 16);
+			memcpy(image + from, n ? add : move, 6);
+			memcpy(image + from + 6, &(s32){0x1000 - 10}, 4);
+		}
+		memcpy(image + (at[2] - (base - 16)) + 5, again, 2);
+		load(p, base - 16, image, sizeof(image));
+		memcpy(device, image + 16, sizeof(device));
+		/* What RAM below has is not what runs. */
+		for (u64 n = 0; n < sizeof(device); n++)
+			memory_write(p->memory, base + n, 1, 0xf4);
+		memory_map_mmio(p->memory, "device", base, sizeof(device), &ops, NULL);
+		p->cpu->rip = at[0];
+		run_to(p, 20);
+		assert_int_equal(p->cpu->rip, at[2] + 5);
+		assert_int_equal(p->cpu->r[RAX], 0x44332211 + 2 * 0x04030201);
+		processor_free(p);
+	}
+}
+
 int
 main(void)
 {
@@ -365,6 +417,7 @@ main(void)
 		cmocka_unit_test(invlpg_drops_a_changed_mapping_and_code_follows),
 		cmocka_unit_test(accessed_and_dirty_flags_are_set_by_use),
 		cmocka_unit_test(a_breakpoint_on_a_repeated_instruction_is_met_once),
+		cmocka_unit_test(code_runs_from_memory_through_pages_of_a_device_and_out),
 		cmocka_unit_test(string_instructions_stop_at_the_event_and_go_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
