@@ -16,27 +16,11 @@
 
 #define INPUT_SIZE 512
 #define STEPS 3000
-#define MARK_PORT 0x80
-#define HOST_ENTRY (HOST_CODE - 0x100)
 
 static struct {
 	unsigned long long entries, refused, failed, exits, reasons;
 	bool seen[VMX_REASONS];
 } totals;
-
-static void
-mark_write(void *opaque, u16 port, unsigned size, u32 value)
-{
-	(void)port, (void)size, (void)value;
-	((struct cpus *)opaque)->stop = true;
-}
-
-static u32
-mark_read(void *opaque, u16 port, unsigned size)
-{
-	(void)opaque, (void)port, (void)size;
-	return 0;
-}
 
 static void
 time_is_up(void *opaque, u64 now)
@@ -236,7 +220,6 @@ check_outcome(struct vmx_fixture *f, const struct heard *h, const struct vmx_sta
 static void
 one_input(const u8 *data, size_t size)
 {
-	static const struct port_ops ops = {mark_read, mark_write, PORT_BYTE};
 	struct input in = {data, size, 0};
 	struct vmx_fixture fixture, *f = &fixture;
 	struct vmx_stats before;
@@ -246,9 +229,7 @@ one_input(const u8 *data, size_t size)
 	fixture_make(f, "max");
 	fixture_root(f);
 	event_init(&limit, "limit", EVENT_STOP, time_is_up, f->cpus);
-	ports_map(f->ports, "mark", MARK_PORT, 1, &ops, f->cpus);
-	poke(f, HOST_CODE, 4, 0xf480e6);        /* out 0x80,al; hlt */
-	poke(f, HOST_ENTRY, 8, 0xf480e6c2010f); /* vmlaunch; out 0x80,al; hlt */
+	fixture_host(f);
 	for (unsigned vector = 0; vector < 32; vector++) {
 		poke(f, 0x60000 + 16 * vector, 8, 0x00078e0000080000ull | (u64)(vector * 16));
 		poke(f, 0x70000 + 16 * vector, 4, 0xcf48); /* iretq */

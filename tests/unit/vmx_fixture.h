@@ -35,6 +35,8 @@
 #define GUEST_CODE 0x30000ull
 #define GUEST_STACK 0x40000ull
 #define HOST_CODE 0x50000ull
+#define HOST_ENTRY (HOST_CODE - 0x100)
+#define MARK_PORT 0x80
 
 struct vmx_fixture {
 	struct cpu_model model;
@@ -165,6 +167,31 @@ fixture_root(struct vmx_fixture *f)
 	vmx->launched = 0;
 	vmx->shadow = false;
 	fixture_valid_vmcs(f);
+}
+
+static inline void
+mark_write(void *opaque, u16 port, unsigned size, u32 value)
+{
+	(void)port, (void)size, (void)value;
+	((struct cpus *)opaque)->stop = true;
+}
+
+static inline u32
+mark_read(void *opaque, u16 port, unsigned size)
+{
+	(void)opaque, (void)port, (void)size;
+	return 0;
+}
+
+/* The host's code, for the run loop: VMLAUNCH at HOST_ENTRY; behind it and at HOST_RIP an OUT to the mark port: nothing else ends the run. */
+static inline void
+fixture_host(struct vmx_fixture *f)
+{
+	static const struct port_ops ops = {mark_read, mark_write, PORT_BYTE};
+
+	ports_map(f->ports, "mark", MARK_PORT, 1, &ops, f->cpus);
+	poke(f, HOST_CODE, 4, 0xf480e6);        /* out 0x80,al; hlt */
+	poke(f, HOST_ENTRY, 8, 0xf480e6c2010f); /* vmlaunch; out 0x80,al; hlt */
 }
 
 /* EPT that maps guest-physical addresses below 1 GiB to themselves by 2 MiB, and the control for it. */
