@@ -74,7 +74,7 @@ note_event(struct vcpu *cpu, const struct event_info *event)
 	 */
 	if (event_sets_rf(event))
 		cpu->rflags |= FLAG_RF;
-	else if (event->type < EVENT_SOFTWARE_INTERRUPT && event->vector != VECTOR_DF && event->vector != VECTOR_MC && cpu_between_iterations(cpu))
+	else if (event->type < EVENT_SOFTWARE_INTERRUPT && cpu_between_iterations(cpu))
 		cpu->rflags |= FLAG_RF;
 	else if (event->type >= EVENT_SOFTWARE_INTERRUPT)
 		cpu->rflags &= ~FLAG_RF;

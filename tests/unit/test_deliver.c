@@ -800,9 +800,12 @@ interrupts_and_traps_between_iterations_push_rf(void **state)
 	struct processor *p = new_protected(0);
 	struct vcpu *cpu = p->cpu;
 	struct event_info trap = {.vector = VECTOR_DB, .type = EVENT_HARDWARE_EXCEPTION, .cr2 = BIT(14)};
+	/* Interrupts too that share their vectors with exceptions, as the timer's in a PC that starts. */
+	struct event_info timer = {.vector = VECTOR_DF, .type = EVENT_EXTERNAL};
 	u64 rip = cpu->rip;
 
 	(void)state;
+	put_idt(cpu, VECTOR_DF, make_gate(SEL_CODE0, HANDLER, GATE_INT));
 	put_idt(cpu, 0x40, make_gate(SEL_CODE0, HANDLER, GATE_INT));
 	put_idt(cpu, VECTOR_DB, make_gate(SEL_CODE0, HANDLER, GATE_INT));
 	cpu->rep_rip = rip;
@@ -814,6 +817,10 @@ interrupts_and_traps_between_iterations_push_rf(void **state)
 	cpu->rip = rip;
 	cpu->r[RSP] = STACK;
 	assert_int_equal(deliver_once(cpu, &trap, false), NO_FAULT);
+	ASSERT_STACK(STACK - 12, 4, rip, SEL_CODE0, FLAG_RF | 2);
+	cpu->rip = rip;
+	cpu->r[RSP] = STACK;
+	assert_int_equal(deliver_once(cpu, &timer, false), NO_FAULT);
 	ASSERT_STACK(STACK - 12, 4, rip, SEL_CODE0, FLAG_RF | 2);
 	cpu->rip = rip;
 	cpu->r[RSP] = STACK;
