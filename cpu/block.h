@@ -76,9 +76,9 @@ void block_link(struct vcpu *cpu, const struct insn *link, const struct insn *to
 void block_code_written(void *cpus, u64 physical, u64 size);
 
 /* Data breakpoints that an access hits become pending #DB traps. */
+void cpu_data_breakpoints(struct vcpu *cpu, u64 linear, unsigned size, bool write);
 /* I/O breakpoints (CR4.DE): a trap after the access. */
 void cpu_io_breakpoints(struct vcpu *cpu, u16 port, unsigned size);
-void cpu_data_breakpoints(struct vcpu *cpu, u64 linear, unsigned size, bool write);
 
 /* fast.c: the fast form for the instruction in this mode, or NULL. May rewrite operands to suit it. */
 void fast_init(void);

@@ -422,7 +422,6 @@ op_wbinvd(struct vcpu *cpu, const struct insn *in)
 	intercept(cpu, VMX_INSN_WBINVD);
 }
 
-/* CLFLUSH, CLFLUSHOPT, CLWB fault as a load of one byte does. */
 /* CLFLUSH and MONITOR read nothing that could be virtualized: on the APIC-access page they exit. */
 static void
 touch_apic_page(struct vcpu *cpu, u64 linear, bool monitor)
@@ -432,6 +431,7 @@ touch_apic_page(struct vcpu *cpu, u64 linear, bool monitor)
 		vmx_apic_touched(cpu, linear, physical, monitor);
 }
 
+/* CLFLUSH, CLFLUSHOPT, CLWB fault as a load of one byte does. */
 void
 op_clflush(struct vcpu *cpu, const struct insn *in)
 {

@@ -101,9 +101,10 @@ void tlb_forget_jumps(struct vcpu *cpu);
 /* After MOV CR3, CR0/CR4/EFER paging bits, VM entry/exit, CPL or AC/SMAP changes: find (or make) the right context. Cheap when nothing changed. */
 void tlb_select(struct vcpu *cpu);
 
-/* Flushes as the instruction of that name demands (it may drop more, never less). */
 /* A20M# or what decides whether it counts has changed: VMX operation ignores it (SDM 3, "Restrictions on VMX Operation"). */
 void tlb_address_mask_changed(struct vcpu *cpu);
+
+/* Flushes as the instruction of that name demands (it may drop more, never less). */
 void tlb_flush_all(struct vcpu *cpu); /* every context of this processor */
 void tlb_flush_current(struct vcpu *cpu, bool globals); /* present VPID (and EP4TA); present PCID, or all PCIDs with globals */
 void tlb_flush_page(struct vcpu *cpu, u64 linear); /* INVLPG: present VPID, present PCID and globals */

@@ -8,9 +8,9 @@ struct state;
 struct cpu_model;
 struct machine_control;
 
-/* What all processors share. */
 #define LONG_SLICE (1u << 24) /* cycles of a slice with nothing to interrupt it */
 
+/* What all processors share. */
 struct cpus {
 	unsigned count;
 	struct vcpu **cpu;
