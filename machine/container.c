@@ -14,16 +14,11 @@
 
 #include "base/snapshot.h"
 #include "base/stop.h"
+#include "machine/packer.h"
 
 #define FORMAT 1u
-/* RAM of a gigabyte is to be packed within a second or two. */
-#define LEVEL (-3)
-#define WORKERS 2
 #define MARK 0x6365736eu /* "nsec" */
 #define NAME_MAX_SIZE 24
-/* The checksum is folded over pieces of this size. */
-#define PIECE 65536u
-#define STAGE (1u << 20)
 
 static const char end_name[] = "end";
 
@@ -34,8 +29,8 @@ struct file_head {
 
 struct section_head {
 	u32 mark, version;
-	u64 size, packed; /* bytes of the section, and of the zstd frame that follows */
-	u64 sum;          /* of the frame */
+	u64 size, packed; /* bytes of the section, and of the zstd frames that follow */
+	u64 sum;          /* of the frames */
 	char name[NAME_MAX_SIZE];
 	u64 head_sum; /* of all before */
 };
@@ -53,85 +48,21 @@ struct container_writer {
 	struct state_store store;
 	char *path, *temporary; /* temporary: NULL while the file has no name */
 	int fd;
-	bool open, failed;
-	int error_number;
-	ZSTD_CCtx *context;
+	bool open;
+	struct packer *packer;
 	struct section_head head;
-	u64 at, head_at;
+	u64 head_at;
 	u32 sections;
-	u8 *stage; /* small pieces are gathered here */
-	size_t staged;
-	u8 piece[PIECE];
-	size_t filled;
 };
-
-static void
-write_at(struct container_writer *w, const void *data, size_t size, u64 at)
-{
-	const u8 *from = data;
-
-	while (size && !w->failed) {
-		ssize_t done = pwrite(w->fd, from, size, (off_t)at);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0) {
-			w->failed = true;
-			w->error_number = done < 0 ? errno : EIO;
-			return;
-		}
-		from += done;
-		at += (u64)done;
-		size -= (size_t)done;
-	}
-}
-
-static void
-write_bytes(struct container_writer *w, const void *data, size_t size)
-{
-	write_at(w, data, size, w->at);
-	w->at += size;
-}
-
-static void
-flush_piece(struct container_writer *w)
-{
-	if (!w->filled)
-		return;
-	w->head.sum = state_checksum(w->head.sum, w->piece, w->filled);
-	w->head.packed += w->filled;
-	write_bytes(w, w->piece, w->filled);
-	w->filled = 0;
-}
-
-static void
-pack(struct container_writer *w, const void *data, size_t size, ZSTD_EndDirective directive)
-{
-	ZSTD_inBuffer in = {data, size, 0};
-	size_t left;
-
-	do {
-		ZSTD_outBuffer out = {w->piece, PIECE, w->filled};
-
-		left = ZSTD_compressStream2(w->context, &out, &in, directive);
-		if (ZSTD_isError(left))
-			stop_host_error("zstd: %s", ZSTD_getErrorName(left));
-		w->filled = out.pos;
-		if (w->filled == PIECE)
-			flush_piece(w);
-	} while (in.pos < in.size || (directive == ZSTD_e_end && left));
-}
 
 static void
 end_section(struct container_writer *w)
 {
 	if (!w->open)
 		return;
-	pack(w, w->stage, w->staged, ZSTD_e_end);
-	w->staged = 0;
-	flush_piece(w);
+	packer_end(w->packer, &w->head.packed, &w->head.sum);
 	w->head.head_sum = head_sum(&w->head);
-	write_at(w, &w->head, sizeof(w->head), w->head_at);
+	packer_patch(w->packer, &w->head, sizeof(w->head), w->head_at);
 	w->open = false;
 }
 
@@ -142,8 +73,8 @@ container_section(struct container_writer *w, const char *name, u32 version)
 	assert(strlen(name) < NAME_MAX_SIZE);
 	w->head = (struct section_head){.mark = MARK, .version = version};
 	memcpy(w->head.name, name, strlen(name));
-	w->head_at = w->at;
-	write_bytes(w, &w->head, sizeof(w->head));
+	w->head_at = packer_at(w->packer);
+	packer_plain(w->packer, &w->head, sizeof(w->head));
 	w->open = true;
 	w->sections++;
 }
@@ -151,21 +82,8 @@ container_section(struct container_writer *w, const char *name, u32 version)
 void
 container_put(struct container_writer *w, const void *data, size_t size)
 {
-	const u8 *from = data;
-
 	w->head.size += size;
-	while (size && !w->failed) {
-		size_t part = MIN(size, STAGE - w->staged);
-
-		memcpy(w->stage + w->staged, from, part);
-		w->staged += part;
-		from += part;
-		size -= part;
-		if (w->staged == STAGE) {
-			pack(w, w->stage, STAGE, ZSTD_e_continue);
-			w->staged = 0;
-		}
-	}
+	packer_put(w->packer, data, size);
 }
 
 static void
@@ -219,10 +137,10 @@ create_beside(struct container_writer *w)
 static void
 free_writer(struct container_writer *w)
 {
+	if (w->packer)
+		packer_free(w->packer);
 	if (w->fd >= 0)
 		close(w->fd);
-	ZSTD_freeCCtx(w->context);
-	free(w->stage);
 	free(w->temporary);
 	free(w->path);
 	free(w);
@@ -236,7 +154,7 @@ container_create(const char *path, const char *magic, struct container_writer **
 	char *error;
 
 	*out = NULL;
-	if (!w || !(w->stage = malloc(STAGE)) || !(w->context = ZSTD_createCCtx()))
+	if (!w)
 		stop_host_error("out of memory");
 	w->store = (struct state_store){.opaque = w, .section = store_section, .put = store_put};
 	w->path = error_string("%s", path);
@@ -250,11 +168,9 @@ container_create(const char *path, const char *magic, struct container_writer **
 		container_abandon(w);
 		return error;
 	}
-	ZSTD_CCtx_setParameter(w->context, ZSTD_c_compressionLevel, LEVEL);
-	/* A library without threads says no, and packs by itself. */
-	(void)ZSTD_CCtx_setParameter(w->context, ZSTD_c_nbWorkers, WORKERS);
+	w->packer = packer_new(w->fd);
 	memcpy(head.magic, magic, CONTAINER_MAGIC);
-	write_bytes(w, &head, sizeof(head));
+	packer_plain(w->packer, &head, sizeof(head));
 	*out = w;
 	return NULL;
 }
@@ -283,17 +199,17 @@ name_it(struct container_writer *w)
 char *
 container_commit(struct container_writer *w)
 {
-	char *error = NULL;
+	int error_number;
 
 	container_section(w, end_name, w->sections);
 	end_section(w);
+	error_number = packer_flush(w->packer);
 	/* On the disk before the name changes: after a power failure, too, one of the two is there. */
-	if (!w->failed && (fsync(w->fd) != 0 || !name_it(w) || rename(w->temporary, w->path) != 0)) {
-		w->failed = true;
-		w->error_number = errno;
-	}
-	if (w->failed) {
-		error = error_string("%s: %s", w->path, strerror(w->error_number));
+	if (!error_number && (fsync(w->fd) != 0 || !name_it(w) || rename(w->temporary, w->path) != 0))
+		error_number = errno;
+	if (error_number) {
+		char *error = error_string("%s: %s", w->path, strerror(error_number));
+
 		container_abandon(w);
 		return error;
 	}
@@ -323,16 +239,6 @@ struct container_reader {
 	ZSTD_inBuffer in;
 	char next[NAME_MAX_SIZE];
 };
-
-static u64
-frame_sum(const u8 *data, u64 size)
-{
-	u64 sum = 0;
-
-	for (u64 at = 0; at < size; at += PIECE)
-		sum = state_checksum(sum, data + at, MIN(size - at, (u64)PIECE));
-	return sum;
-}
 
 /* Reads the head at `at`; `former` is the name of the section before. */
 static char *
@@ -374,7 +280,7 @@ check(const u8 *data, size_t size, const char *magic, const char *what)
 		if (error)
 			return error;
 		at += sizeof(head);
-		if (frame_sum(data + at, head.packed) != head.sum)
+		if (packer_sum(data + at, head.packed) != head.sum)
 			return error_string("section %u '%s' is damaged", number, head.name);
 		at += head.packed;
 		if (strcmp(head.name, end_name) != 0)

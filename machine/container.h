@@ -2,7 +2,7 @@
  * A file of named, checked sections: snapshots and capsules.
  *
  * After a head (16 bytes of magic, the format's number) the file has sections: a head with name, version, sizes and checksums, and the section's
- * bytes as one zstd frame. The last section is called "end", and its version is the number of sections. Nothing may follow it.
+ * bytes as zstd frames. The last section is called "end", and its version is the number of sections. Nothing may follow it.
  */
 #ifndef NB_MACHINE_CONTAINER_H
 #define NB_MACHINE_CONTAINER_H
@@ -19,7 +19,8 @@ struct container_reader;
 
 /*
  * Writing. The file has no name, or one of its own beside `path`, until container_commit(): then `path` is the whole new file, and before that,
- * and if anything fails, what it was. `magic`: CONTAINER_MAGIC bytes.
+ * and if anything fails, what it was. A process killed between the last two calls leaves the whole file under its other name. `magic`:
+ * CONTAINER_MAGIC bytes.
  */
 char *container_create(const char *path, const char *magic, struct container_writer **out);
 /* Its section() and put(). Errors wait for container_commit(). */

@@ -93,6 +93,80 @@ expect_refusal(struct machine_like *m, const char *text)
 	free(m);
 }
 
+/* --- more than threads pack at once --- */
+
+#define LARGE (20u * 1024 * 1024 + 123)
+
+struct large {
+	u8 bytes[LARGE];
+	u32 after;
+};
+
+static void
+visit_large(void *opaque, struct state *s)
+{
+	struct large *l = opaque;
+
+	state_section(s, "large", 1);
+	/* As RAM comes. */
+	for (u32 at = 0; at < LARGE; at += 4096)
+		state_bytes(s, l->bytes + at, MIN(4096u, LARGE - at));
+	state_section(s, "after", 1);
+	STATE(s, l->after);
+}
+
+/* The file's checksum and size. */
+static u64
+save_large(struct large *l, off_t *size)
+{
+	struct stat status;
+	FILE *file;
+	u8 *data;
+	u64 sum;
+
+	assert_null(snapshot_save(path, visit_large, l));
+	assert_int_equal(stat(path, &status), 0);
+	*size = status.st_size;
+	data = malloc((size_t)*size);
+	file = fopen(path, "rb");
+	assert_int_equal(fread(data, 1, (size_t)*size, file), *size);
+	fclose(file);
+	sum = state_checksum(0, data, (size_t)*size);
+	free(data);
+	return sum;
+}
+
+static void
+a_large_machine_makes_the_same_file_each_time(void **state)
+{
+	struct large *l = calloc(1, sizeof(*l)), *m = calloc(1, sizeof(*m));
+	u32 random = 7;
+	off_t size;
+	u64 sum;
+	char *error;
+
+	(void)state;
+	/* Half of it does not pack, half of it does. */
+	for (u32 i = 0; i < LARGE; i++)
+		l->bytes[i] = i < LARGE / 2 ? (u8)((random = random * 1664525 + 1013904223) >> 24) : (u8)(i >> 8);
+	l->after = 99;
+	sum = save_large(l, &size);
+	assert_in_range(size, LARGE / 2 - 4096, LARGE / 2 + LARGE / 20);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(save_large(l, &size), sum);
+	error = snapshot_load(path, visit_large, m);
+	assert_null(error);
+	assert_memory_equal(l, m, sizeof(*l));
+	/* In the middle of a section that is long written. */
+	assert_int_equal(truncate(path, size / 2), 0);
+	error = snapshot_load(path, visit_large, m);
+	assert_non_null(error);
+	assert_non_null(strstr(error, "section 0 'large'"));
+	free(error);
+	free(l);
+	free(m);
+}
+
 static void
 what_was_saved_is_loaded(void **state)
 {
@@ -288,6 +362,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_saved_is_loaded),
+		cmocka_unit_test(a_large_machine_makes_the_same_file_each_time),
 		cmocka_unit_test(an_altered_byte_anywhere_is_refused),
 		cmocka_unit_test(each_section_is_named_when_it_is_altered_or_cut),
 		cmocka_unit_test(a_file_cut_anywhere_or_with_more_behind_is_refused),
