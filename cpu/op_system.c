@@ -100,8 +100,10 @@ write_cr4(struct vcpu *cpu, u64 value)
 		load_pdptes(cpu, cpu->cr3);
 	cpu->cr4 = value;
 	cpu_mode_changed(cpu);
-	if (changed & (CR4_PGE | CR4_PAE | CR4_PSE | CR4_LA57 | CR4_PCIDE | CR4_SMEP))
+	if (changed & (CR4_PAE | CR4_PSE | CR4_LA57 | CR4_PCIDE | CR4_SMEP))
 		tlb_flush_current(cpu, true);
+	else if (changed & CR4_PGE)
+		tlb_renew(cpu);
 }
 
 static void

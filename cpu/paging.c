@@ -11,6 +11,7 @@
 #include "bus/memory.h"
 #include "cpu/cpuid.h"
 #include "cpu/fault.h"
+#include "cpu/tlb.h"
 #include "vmx/intercept.h"
 
 #define PTE_P BIT(0)
@@ -228,6 +229,35 @@ quick_walk(struct walk *w)
 	return true;
 }
 
+static bool
+add_to_basis(struct tlb_basis *b, const u8 *host, u64 value)
+{
+	for (unsigned n = 0; n < b->count; n++)
+		if (b->entry[n].host == host)
+			return b->entry[n].value == value;
+	if (b->count == TLB_BASIS)
+		return false;
+	b->entry[b->count].host = host;
+	b->entry[b->count++].value = value;
+	return true;
+}
+
+/* After a walk: adds the entries that it read to the context's basis, which is incomplete if they are not as quick_walk() likes them. */
+static void
+note_basis(struct vcpu *cpu, u64 linear, unsigned leaf_shift)
+{
+	struct tlb_basis *b = &cpu->context->basis;
+	u64 table = cpu->cr3 & ~0xfffull & ~physical_reserved(cpu), e;
+	b->complete = cpu->efer & EFER_LMA && !(cpu->nonroot && vmx_ept_enabled(cpu)) && cpu->physical_mask == ~0ull && b->cr3 == cpu->cr3;
+	for (unsigned shift = cpu->cr4 & CR4_LA57 ? 48 : 39; b->complete && shift >= leaf_shift; shift -= 9) {
+		const u8 *host = memory_plain(cpu->memory, table + (linear >> shift & 0x1ff) * 8);
+		if (host)
+			memcpy(&e, host, 8);
+		b->complete = host && add_to_basis(b, host, e);
+		table = host ? e & 0x000ffffffffff000ull : 0;
+	}
+}
+
 /* Protection keys: for user pages in IA-32e mode, data accesses. */
 static bool
 key_refuses(const struct walk *w, bool user_access)
@@ -318,6 +348,8 @@ page_walk(struct vcpu *cpu, u64 linear, unsigned access, struct translation *out
 			page_fault(&w);
 		if (!quick)
 			set_accessed_dirty(&w);
+		if (unlikely(cpu->context->basis.complete))
+			note_basis(cpu, linear, w.shift);
 		out->guest_physical = w.guest_physical;
 		out->page_shift = (u8)w.shift;
 		out->global = w.global;
@@ -332,6 +364,7 @@ page_walk(struct vcpu *cpu, u64 linear, unsigned access, struct translation *out
 		out->guest_physical = linear;
 		w.user = true;
 		w.writable = true;
+		cpu->context->basis.complete = false;
 	}
 	out->physical = out->guest_physical & cpu->physical_mask;
 	if (cpu->nonroot && vmx_ept_enabled(cpu))

@@ -102,6 +102,7 @@ clear_context(struct vcpu *cpu, struct tlb_context *c)
 	clear_jumps(c);
 	memset(c->large, 0, sizeof c->large);
 	memset(c->large_code, 0, sizeof c->large_code);
+	c->basis.complete = false;
 	c->key->filled = false;
 	cpu->stats.tlb_flushes++;
 }
@@ -372,6 +373,35 @@ tlb_flush_current(struct vcpu *cpu, bool globals)
 	flush_where(cpu, present_vpid(cpu), globals ? ANY : present_pcid(cpu), ANY);
 }
 
+static bool
+basis_holds(const struct vcpu *cpu, const struct tlb_basis *b)
+{
+	if (!b->complete || b->cr3 != cpu->cr3)
+		return false;
+	for (unsigned n = 0; n < b->count; n++)
+		if (memcmp(b->entry[n].host, &b->entry[n].value, sizeof b->entry[n].value))
+			return false;
+	return true;
+}
+
+void
+tlb_renew(struct vcpu *cpu)
+{
+	struct tlb_key *k = cpu->context->key;
+	bool keep = k->filled && basis_holds(cpu, &cpu->context->basis);
+	/* Pass over the present context. */
+	if (keep)
+		k->filled = false;
+	tlb_flush_current(cpu, true);
+	if (keep) {
+		k->filled = true;
+	} else {
+		cpu->context->basis.complete = true;
+		cpu->context->basis.count = 0;
+		cpu->context->basis.cr3 = cpu->cr3;
+	}
+}
+
 void
 tlb_flush_page(struct vcpu *cpu, u64 linear)
 {
@@ -464,6 +494,9 @@ tlb_forget_jumps(struct vcpu *cpu)
 static void
 context_state(struct tlb_context *c, struct state *s)
 {
+	STATE(s, c->basis.complete);
+	if (c->basis.complete)
+		STATE(s, c->basis);
 	STATE(s, c->large);
 	STATE(s, c->large_code);
 	STATE(s, c->used);

@@ -47,8 +47,24 @@ struct tlb_key {
 	u64 stamp;
 };
 
+/*
+ * The paging-structure entries that all walks of a context have read, for flushes that are likely to find them unchanged. While they are, walking
+ * again would give what the context has.
+ */
+#define TLB_BASIS 48
+struct tlb_basis {
+	bool complete; /* no walk is missing; else the rest means nothing */
+	u8 count;
+	u64 cr3;
+	struct {
+		const u8 *host;
+		u64 value;
+	} entry[TLB_BASIS];
+};
+
 struct tlb_context {
 	struct tlb_key *key;
+	struct tlb_basis basis;
 	/* Which 4 MiB and 1 GiB regions (number modulo 64) have entries that are pieces of larger pages; and which have such ones for fetching. */
 	u64 large[2], large_code[2];
 	u64 used[TLB_KINDS][TLB_SIZE / 64];
@@ -107,6 +123,11 @@ void tlb_address_mask_changed(struct vcpu *cpu);
 /* Flushes as the instruction of that name demands (it may drop more, never less). */
 void tlb_flush_all(struct vcpu *cpu); /* every context of this processor */
 void tlb_flush_current(struct vcpu *cpu, bool globals); /* present VPID (and EP4TA); present PCID, or all PCIDs with globals */
+/*
+ * A toggle of CR4.PGE: as tlb_flush_current() with globals, but translations whose paging-structure entries are unchanged stay, as
+ * if the processor had walked again at once; it may at any time (SDM 3, "Caching Translation Information").
+ */
+void tlb_renew(struct vcpu *cpu);
 void tlb_flush_page(struct vcpu *cpu, u64 linear); /* INVLPG: present VPID, present PCID and globals */
 void tlb_flush_pcid(struct vcpu *cpu, u16 pcid); /* INVPCID 1 / MOV CR3: non-global of one PCID, present VPID */
 void tlb_flush_pcid_page(struct vcpu *cpu, u16 pcid, u64 linear); /* INVPCID 0 */

@@ -229,13 +229,100 @@ a_flush_forgets_what_made_room(void **state)
 	processor_free(p);
 }
 
+static u64
+fills_of_reads(struct vcpu *cpu, unsigned pages, unsigned shift)
+{
+	u64 before = cpu->stats.tlb_fills;
+	for (unsigned n = 0; n < pages; n++)
+		assert_int_equal(mem_read(cpu, n * 0x1000, 8), (n + shift) % DATA_PAGES);
+	return cpu->stats.tlb_fills - before;
+}
+
+/* A toggle of CR4.PGE keeps what walking again would give; any change of an entry, and tables that are elsewhere, are seen. */
+static void
+toggling_pge_sees_every_change(void **state)
+{
+	struct processor *p = new_mapped();
+	struct vcpu *cpu = p->cpu;
+
+	(void)state;
+	for (unsigned pages = 1; pages < 80; pages += 13) {
+		bool fits = pages + 3 <= TLB_BASIS;
+
+		map_data(cpu, 0);
+		memory_write(p->memory, TABLES + 0x3000, 8, memory_read(p->memory, TABLES + 0x3000, 8) & ~BIT(5));
+		tlb_flush_all(cpu);
+		tlb_renew(cpu);
+		/* The first walk sets A. */
+		assert_int_equal(fills_of_reads(cpu, pages, 0), pages);
+		tlb_renew(cpu);
+		assert_int_equal(fills_of_reads(cpu, pages, 0), fits ? 0 : pages);
+		map_data(cpu, 5);
+		assert_int_equal(fills_of_reads(cpu, pages, 0), 0);
+		tlb_renew(cpu);
+		assert_int_equal(fills_of_reads(cpu, pages, 5), pages);
+		/* One entry alone, while its page is written: D changes, too. */
+		map_data(cpu, 0);
+		memory_write(p->memory, TABLES + 0x3000, 8, (DATA + 5 * 0x1000) | 0x27);
+		tlb_renew(cpu);
+		assert_int_equal(mem_read(cpu, 0, 8), 5);
+		mem_write(cpu, 8, 8, 1);
+		tlb_renew(cpu);
+		assert_int_equal(mem_read(cpu, 0, 8), 5);
+		tlb_renew(cpu);
+		memory_write(p->memory, TABLES + 0x3000, 8, DATA | 0x67);
+		tlb_renew(cpu);
+		assert_int_equal(mem_read(cpu, 0, 8), 0);
+	}
+	/* A copy of the first table, which says something else. */
+	memory_write(p->memory, TABLES + 0x7000, 8, (TABLES + 0x8000) | 0x67);
+	memory_write(p->memory, TABLES + 0x8000, 8, (TABLES + 0x9000) | 0x67);
+	memory_write(p->memory, TABLES + 0x9000, 8, DATA | 0xe7);
+	map_data(cpu, 1);
+	tlb_flush_all(cpu);
+	tlb_renew(cpu);
+	assert_int_equal(fills_of_reads(cpu, 3, 1), 3);
+	cpu->cr3 = TABLES + 0x7000;
+	tlb_renew(cpu);
+	assert_int_equal(fills_of_reads(cpu, 3, 0), 3);
+	processor_free(p);
+}
+
+/* Translations that are not in the basis, as those of a walk without tables, do not survive either. */
+static void
+toggling_pge_keeps_nothing_of_unknown_origin(void **state)
+{
+	struct processor *p = new_mapped();
+	struct vcpu *cpu = p->cpu;
+
+	(void)state;
+	/* Cached before the basis was begun. */
+	assert_int_equal(mem_read(cpu, 0, 8), 0);
+	tlb_renew(cpu);
+	assert_int_equal(mem_read(cpu, 0x1000, 8), 1);
+	tlb_flush_page(cpu, 0x1000);
+	map_data(cpu, 9);
+	tlb_renew(cpu);
+	assert_int_equal(mem_read(cpu, 0, 8), 9);
+	assert_int_equal(mem_read(cpu, 0x1000, 8), 10);
+	/* After a complete flush. */
+	tlb_flush_all(cpu);
+	map_data(cpu, 2);
+	assert_int_equal(mem_read(cpu, 0, 8), 2);
+	map_data(cpu, 3);
+	tlb_renew(cpu);
+	assert_int_equal(mem_read(cpu, 0, 8), 3);
+	processor_free(p);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(short_walk_agrees_with_complete_walk),	    cmocka_unit_test(every_flush_forgets_every_page),
 		cmocka_unit_test(a_page_flush_forgets_that_page_only),	    cmocka_unit_test(a_page_flush_forgets_all_of_a_large_page),
-		cmocka_unit_test(a_flush_forgets_what_made_room),
+		cmocka_unit_test(a_flush_forgets_what_made_room),	    cmocka_unit_test(toggling_pge_sees_every_change),
+		cmocka_unit_test(toggling_pge_keeps_nothing_of_unknown_origin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
