@@ -1,6 +1,8 @@
 /*
- * What the fuzzers of devices and of VMX share: an input is a string of bytes that decides what software does. Each
- * fuzzer is a cmocka test over inputs from seeds (arguments: how many inputs, the first seed), and with NB_LIBFUZZER a libFuzzer target.
+ * What the fuzzers share: an input is a string of bytes that decides what software does. A fuzzer is LLVMFuzzerTestOneInput(), which acts on one
+ * input; built with clang -DNB_LIBFUZZER -fsanitize=fuzzer,address,undefined it is libFuzzer's. Otherwise its main() makes the inputs itself,
+ * from fixed seeds, so that "make check" does the same each time:
+ *     fuzz_NAME [INPUTS [FIRST_SEED]]
  */
 #ifndef NB_TESTS_FUZZ_FUZZ_H
 #define NB_TESTS_FUZZ_FUZZ_H
@@ -13,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/snapshot.h"
 #include "base/types.h"
 
@@ -53,12 +56,10 @@ fuzz_shake(void (*visit)(void *opaque, struct state *s), void *opaque, struct in
 	free(data);
 }
 
-/* xorshift64: any fixed sequence will do. */
+/* xorshift64 from `x`, which is not 0: any fixed sequence will do. */
 static inline void
-fuzz_fill(u8 *data, size_t size, u64 seed)
+fuzz_bytes(u8 *data, size_t size, u64 x)
 {
-	u64 x = seed * 0x9e3779b97f4a7c15ull + 1;
-
 	for (size_t i = 0; i < size; i++) {
 		x ^= x << 13;
 		x ^= x >> 7;
@@ -67,13 +68,45 @@ fuzz_fill(u8 *data, size_t size, u64 seed)
 	}
 }
 
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+
+#ifndef NB_LIBFUZZER
+#define FUZZ_INPUT_SIZE 4096
+
+static unsigned inputs, first_seed = 1;
+
+/* The inputs of this run; `lengths`: how many different lengths they have, FUZZ_INPUT_SIZE being the longest. */
 static inline void
-fuzz_arguments(int argc, char **argv, unsigned *inputs, unsigned *first_seed)
+fuzz_all(unsigned lengths)
 {
-	if (argc > 1)
-		*inputs = (unsigned)strtoul(argv[1], NULL, 0);
-	if (argc > 2)
-		*first_seed = (unsigned)strtoul(argv[2], NULL, 0);
+	static u8 data[FUZZ_INPUT_SIZE];
+
+	for (unsigned i = 0; i < inputs; i++) {
+		fuzz_bytes(data, sizeof(data), (first_seed + i) * 0x9e3779b97f4a7c15ull + 1);
+		LLVMFuzzerTestOneInput(data, sizeof(data) - i % lengths);
+	}
 }
+
+static inline void
+fuzz_arguments(int argc, char **argv, unsigned number)
+{
+	inputs = number;
+	if (argc > 1)
+		inputs = (unsigned)strtoul(argv[1], NULL, 0);
+	if (argc > 2)
+		first_seed = (unsigned)strtoul(argv[2], NULL, 0);
+	free((char *)log_configure("error")); /* what the guest does wrong is expected */
+}
+
+/* main() of a fuzzer that is one test: it calls fuzz_all() and looks whether the inputs reached something. `number` of them by default. */
+static inline int
+fuzz_main(int argc, char **argv, unsigned number, struct CMUnitTest test)
+{
+	const struct CMUnitTest tests[] = {test};
+
+	fuzz_arguments(argc, argv, number);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+#endif
 
 #endif

@@ -2,20 +2,15 @@
  * The board's chips under hostile software: random accesses to their ports and registers, host input, times and damaged
  * snapshots. The e1000 has a fuzzer of its own.
  *
- * Without libFuzzer main() makes the inputs itself, from fixed seeds, so that "make check" does the same each time:
- *     fuzz_board [INPUTS [FIRST_SEED]]
- * With clang: -DNB_LIBFUZZER -fsanitize=fuzzer,address,undefined
  * What must hold, besides the sanitizers' silence: time passes in boundedly many events; a saved state loads.
  */
 #include <stdio.h>
 
 #include "../unit/chip_fixture.h"
 
-#include "base/log.h"
 #include "machine/pc.h"
 #include "tests/fuzz/fuzz.h"
 
-#define INPUT_SIZE 4096
 #define EVENTS_PER_PASS 200000
 
 struct board {
@@ -76,20 +71,6 @@ choose_address(struct input *in)
 	if (kind < 240)
 		return IOAPIC_BASE + (take(in, 1) & 0x40 ? 0x10 : 0);
 	return kind < 250 ? 0xfe000000 + take(in, 3) : 0xfec00000 + take(in, 3);
-}
-
-static void
-pass_bounded(struct fixture *f, u64 ns)
-{
-	u64 end = f->now + ns;
-
-	for (unsigned n = 0; events_next(f->events) <= end; n++) {
-		if (n == EVENTS_PER_PASS)
-			fail_msg("%u events in %llu ns", n, (unsigned long long)ns);
-		f->now = MAX(f->now, events_next(f->events));
-		events_run(f->events, f->now);
-	}
-	f->now = end;
 }
 
 static void
@@ -175,7 +156,7 @@ step(struct board *b, struct input *in)
 	} else if (kind < 210) {
 		memory_read(b->f->memory, choose_address(in), size);
 	} else if (kind < 235) {
-		pass_bounded(b->f, take(in, 1 + (kind & 1) * 2));
+		run_bounded(b->f, b->f->now + take(in, 1 + (kind & 1) * 2), EVENTS_PER_PASS);
 	} else if (kind < 240) {
 		b->f->now -= MIN(b->f->now, take(in, 2)); /* another processor's turn */
 	} else if (kind < 245) {
@@ -191,8 +172,6 @@ step(struct board *b, struct input *in)
 		fuzz_shake(visit, b->pc, in);
 	}
 }
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -226,7 +205,7 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	pc_reset(b->pc);
 	while (in.at < in.size)
 		step(b, &in);
-	pass_bounded(b->f, 20000000);
+	run_bounded(b->f, b->f->now + 20000000, EVENTS_PER_PASS);
 	pc_free(b->pc);
 	fixture_free(b->f);
 	free(b);
@@ -234,18 +213,11 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 }
 
 #ifndef NB_LIBFUZZER
-static unsigned inputs = 200, first_seed = 1;
-
 static void
 random_software_does_no_harm(void **state)
 {
-	static u8 data[INPUT_SIZE];
-
 	(void)state;
-	for (unsigned i = 0; i < inputs; i++) {
-		fuzz_fill(data, sizeof(data), first_seed + i);
-		LLVMFuzzerTestOneInput(data, sizeof(data));
-	}
+	fuzz_all(1);
 	/* The inputs must reach something. */
 	print_message("%llu interrupt messages, %llu bytes sent\n", messages, bytes_sent);
 	assert_true(messages > inputs);
@@ -255,10 +227,6 @@ random_software_does_no_harm(void **state)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(random_software_does_no_harm)};
-
-	fuzz_arguments(argc, argv, &inputs, &first_seed);
-	log_configure("error"); /* what the guest does wrong is expected */
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fuzz_main(argc, argv, 200, (struct CMUnitTest)cmocka_unit_test(random_software_does_no_harm));
 }
 #endif

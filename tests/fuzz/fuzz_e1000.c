@@ -1,9 +1,6 @@
 /*
  * The e1000 under hostile drivers: random registers, descriptors, frames, times and snapshots.
  *
- * Without libFuzzer main() makes the inputs itself, from fixed seeds, so that "make check" does the same each time:
- *     fuzz_e1000 [INPUTS [FIRST_SEED]]
- * With clang: -DNB_LIBFUZZER -fsanitize=fuzzer,address,undefined
  * What must hold, besides the sanitizers' silence: frames have legal sizes, time passes in boundedly many events.
  */
 #include <stdio.h>
@@ -11,7 +8,6 @@
 #include "../unit/e1000_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
-#define INPUT_SIZE 4096
 #define EVENTS_PER_PASS 100000
 #define FUZZ_RAM (1u << 20)
 
@@ -77,19 +73,6 @@ check_transmit(void *opaque, const u8 *frame, size_t size)
 	for (size_t i = 0; i < size; i++)
 		sum ^= frame[i]; /* every byte is there */
 	f->frames += sum < 255;
-}
-
-static void
-pass_bounded(struct fixture *f, u64 ns)
-{
-	u64 end = now(f) + ns;
-
-	for (unsigned n = 0; events_next(f->events) <= end; n++) {
-		if (n == EVENTS_PER_PASS)
-			fail_msg("%u events in %llu ns", n, (unsigned long long)ns);
-		events_run(f->events, MAX(events_next(f->events), now(f)));
-	}
-	events_run(f->events, end);
 }
 
 static void
@@ -167,7 +150,7 @@ step(struct fixture *f, struct input *in)
 	} else if (kind < 225) {
 		put_frame(f, in);
 	} else if (kind < 245) {
-		pass_bounded(f, take(in, 3));
+		pass_bounded(f, take(in, 3), EVENTS_PER_PASS);
 	} else if (kind < 248) {
 		ports_write(f->ports, (u16)(BAR_PORT + take(in, 1) % 64), 4, (u32)take(in, 3));
 	} else if (kind < 250) {
@@ -185,8 +168,6 @@ step(struct fixture *f, struct input *in)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
 static unsigned long long sent_frames, interrupts;
 
 int
@@ -199,7 +180,7 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	start_driver(f);
 	while (in.at < in.size)
 		step(f, &in);
-	pass_bounded(f, 100000000);
+	pass_bounded(f, 100000000, EVENTS_PER_PASS);
 	sent_frames += f->frames;
 	interrupts += e1000_counters(f->e)->interrupts;
 	fixture_free(f);
@@ -207,18 +188,11 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 }
 
 #ifndef NB_LIBFUZZER
-static unsigned inputs = 300, first_seed = 1;
-
 static void
 random_drivers_do_no_harm(void **state)
 {
-	static u8 data[INPUT_SIZE];
-
 	(void)state;
-	for (unsigned i = 0; i < inputs; i++) {
-		fuzz_fill(data, sizeof(data), first_seed + i);
-		LLVMFuzzerTestOneInput(data, sizeof(data));
-	}
+	fuzz_all(1);
 	/* The inputs must reach something. */
 	print_message("%llu frames sent, %llu interrupts\n", sent_frames, interrupts);
 	assert_true(sent_frames > inputs / 10);
@@ -228,9 +202,6 @@ random_drivers_do_no_harm(void **state)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(random_drivers_do_no_harm)};
-
-	fuzz_arguments(argc, argv, &inputs, &first_seed);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fuzz_main(argc, argv, 300, (struct CMUnitTest)cmocka_unit_test(random_drivers_do_no_harm));
 }
 #endif

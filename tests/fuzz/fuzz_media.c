@@ -2,21 +2,16 @@
  * Disks, CDs and the display adapter under hostile drivers: commands with random registers, packets, bus-master tables,
  * virtio requests, hosts that fail, display modes; times and damaged snapshots.
  *
- * Without libFuzzer main() makes the inputs itself, from fixed seeds, so that "make check" does the same each time:
- *     fuzz_media [INPUTS [FIRST_SEED]]
- * With clang: -DNB_LIBFUZZER -fsanitize=fuzzer,address,undefined
  * What must hold, besides the sanitizers' silence: sectors lie inside their disk, nothing is written to a CD, time passes in
  * boundedly many events, a saved state loads, pictures have a legal size.
  */
 #include "../unit/chip_fixture.h"
 
-#include "base/log.h"
 #include "devices/ide.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
 #include "tests/fuzz/fuzz.h"
 
-#define INPUT_SIZE 4096
 #define EVENTS_PER_PASS 100000
 #define SECTORS 512u
 
@@ -101,20 +96,6 @@ send(void *cpus, const struct apic_message *message)
 
 /* ---- The guest's side ---- */
 
-static void
-pass_bounded(struct fixture *f, u64 ns)
-{
-	u64 end = f->now + ns;
-
-	for (unsigned n = 0; events_next(f->events) <= end; n++) {
-		if (n == EVENTS_PER_PASS)
-			fail_msg("%u events in %llu ns", n, (unsigned long long)ns);
-		f->now = MAX(f->now, events_next(f->events));
-		events_run(f->events, f->now);
-	}
-	f->now = end;
-}
-
 static const u8 commands[] = {
 	0x20, 0x24, 0x25, 0x29, 0x30, 0x34, 0x35, 0x39, 0xc4, 0xc5, 0xc6, 0xc8, 0xca, 0xe7, 0xea, 0xec,
 	0xa1, 0xa0, 0xa0, 0xa0, 0xef, 0x91, 0x08, 0x40, 0x42, 0x70, 0xf8, 0x27, 0xe0, 0xe1, 0xe5, 0xb0,
@@ -148,7 +129,7 @@ ide_data(struct bench *b, struct input *in)
 			ports_write(b->f->ports, base, kind & 4 ? 4 : 2, (u32)n);
 		else
 			ports_read(b->f->ports, base, kind & 4 ? 4 : 2);
-	pass_bounded(b->f, take(in, 2) * 16);
+	run_bounded(b->f, b->f->now + take(in, 2) * 16, EVENTS_PER_PASS);
 }
 
 static void
@@ -179,7 +160,7 @@ ide_command(struct bench *b, struct input *in)
 	out(b->f, base + 7, command);
 	if (kind & 16)
 		out(b->f, master, write ? 1 : 9);
-	pass_bounded(b->f, take(in, 2) * 64);
+	run_bounded(b->f, b->f->now + take(in, 2) * 64, EVENTS_PER_PASS);
 	if (command == 0xa0 && kind & 32) {
 		u8 packet[12];
 
@@ -189,7 +170,7 @@ ide_command(struct bench *b, struct input *in)
 		for (unsigned i = 0; i < 12; i += 2)
 			ports_write(b->f->ports, base, 2, packet[i] | (u32)packet[i + 1] << 8);
 		out(b->f, master, 9);
-		pass_bounded(b->f, take(in, 2) * 64);
+		run_bounded(b->f, b->f->now + take(in, 2) * 64, EVENTS_PER_PASS);
 	}
 }
 
@@ -245,7 +226,7 @@ blk_request(struct bench *b, struct input *in)
 	memory_write(b->f->memory, DRIVER + 4 + 2 * (b->available % RING_SIZE), 2, kind & 0x20 ? take(in, 1) & 31 : 0);
 	memory_write(b->f->memory, DRIVER + 2, 2, ++b->available);
 	memory_write(b->f->memory, COMMON + 0x3000, 2, 0);
-	pass_bounded(b->f, take(in, 3) * 8);
+	run_bounded(b->f, b->f->now + take(in, 3) * 8, EVENTS_PER_PASS);
 }
 
 static void
@@ -353,13 +334,13 @@ step(struct bench *b, struct input *in, bool *shaken)
 	} else if (kind < 244) {
 		/* Software reset of a channel. */
 		out(b->f, kind & 1 ? 0x3f6 : 0x376, (u8)take(in, 1) & 6);
-		pass_bounded(b->f, 1000000);
+		run_bounded(b->f, b->f->now + 1000000, EVENTS_PER_PASS);
 		out(b->f, kind & 1 ? 0x3f6 : 0x376, kind & 2);
 	} else if (kind < 246) {
 		unsigned slot = kind & 1 ? IDE_SLOT : BLK_SLOT;
 
 		pci_config_write(&b->bus, slot, PCI_COMMAND, 2, (u32)take(in, 1) & 7);
-		pass_bounded(b->f, take(in, 2) * 64);
+		run_bounded(b->f, b->f->now + take(in, 2) * 64, EVENTS_PER_PASS);
 		pci_config_write(&b->bus, slot, PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	} else if (kind < 248) {
 		pci_bus_reset(&b->bus);
@@ -415,8 +396,6 @@ plug(struct bench *b)
 		b->disk.bytes[i] = b->cd.bytes[i] = (u8)(i * 31);
 }
 
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-
 int
 LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
@@ -430,7 +409,7 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	start_blk(b, &in);
 	while (in.at < in.size)
 		step(b, &in, &shaken);
-	pass_bounded(b->f, 100000000);
+	run_bounded(b->f, b->f->now + 100000000, EVENTS_PER_PASS);
 	requests += virtio_blk_counters(b->blk)->requests;
 	virtio_blk_free(b->blk);
 	vga_free(b->vga);
@@ -441,18 +420,11 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 }
 
 #ifndef NB_LIBFUZZER
-static unsigned inputs = 200, first_seed = 1;
-
 static void
 random_drivers_do_no_harm(void **state)
 {
-	static u8 data[INPUT_SIZE];
-
 	(void)state;
-	for (unsigned i = 0; i < inputs; i++) {
-		fuzz_fill(data, sizeof(data), first_seed + i);
-		LLVMFuzzerTestOneInput(data, sizeof(data));
-	}
+	fuzz_all(1);
 	/* The inputs must reach something. */
 	print_message("%llu transfers, %llu virtio requests, %llu pictures\n", transfers, requests, pictures);
 	assert_true(transfers > 4 * inputs);
@@ -463,10 +435,6 @@ random_drivers_do_no_harm(void **state)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(random_drivers_do_no_harm)};
-
-	fuzz_arguments(argc, argv, &inputs, &first_seed);
-	log_configure("error"); /* what the guest does wrong is expected */
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fuzz_main(argc, argv, 200, (struct CMUnitTest)cmocka_unit_test(random_drivers_do_no_harm));
 }
 #endif

@@ -1,15 +1,11 @@
 /*
  * Virtio functions under hostile drivers: random registers, rings, chains, frames, times and snapshots.
  *
- * Without libFuzzer main() makes the inputs itself, from fixed seeds, so that "make check" does the same each time:
- *     fuzz_virtio [INPUTS [FIRST_SEED]]
- * With clang: -DNB_LIBFUZZER -fsanitize=fuzzer,address,undefined
  * What must hold, besides the sanitizers' silence: frames have legal sizes, time passes in boundedly many events.
  */
 #include "../unit/virtio_fixture.h"
 #include "tests/fuzz/fuzz.h"
 
-#define INPUT_SIZE 4096
 #define EVENTS_PER_PASS 100000
 #define FUZZ_RAM (1u << 20)
 
@@ -25,19 +21,6 @@ check_transmit(void *opaque, const u8 *frame, size_t size)
 	for (size_t i = 0; i < size; i++)
 		sum ^= frame[i]; /* every byte is there */
 	f->frames += sum < 255;
-}
-
-static void
-pass_bounded(struct fixture *f, u64 ns)
-{
-	u64 end = events_now(f->events) + ns;
-
-	for (unsigned n = 0; events_next(f->events) <= end; n++) {
-		if (n == EVENTS_PER_PASS)
-			fail_msg("%u events in %llu ns", n, (unsigned long long)ns);
-		events_run(f->events, MAX(events_next(f->events), events_now(f->events)));
-	}
-	events_run(f->events, end);
 }
 
 static u32
@@ -177,14 +160,12 @@ step(struct fixture *f, struct input *in)
 	else if (kind < 220)
 		put_frame(f, in);
 	else if (kind < 248)
-		pass_bounded(f, take(in, 3));
+		pass_bounded(f, take(in, 3), EVENTS_PER_PASS);
 	else if (kind < 252)
 		virtio_net_set_link(f->n, kind & 1);
 	else
 		fuzz_shake(visit, f->n, in);
 }
-
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -200,7 +181,7 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		if (status(f) & 0x40)
 			start_driver(f, &in);
 	}
-	pass_bounded(f, 100000000);
+	pass_bounded(f, 100000000, EVENTS_PER_PASS);
 	sent_frames += virtio_net_counters(f->n)->tx_frames;
 	received_frames += virtio_net_counters(f->n)->rx_frames;
 	broken += virtio_net_common(f->n)->broken;
@@ -209,18 +190,11 @@ LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 }
 
 #ifndef NB_LIBFUZZER
-static unsigned inputs = 300, first_seed = 1;
-
 static void
 random_drivers_do_no_harm(void **state)
 {
-	static u8 data[INPUT_SIZE];
-
 	(void)state;
-	for (unsigned i = 0; i < inputs; i++) {
-		fuzz_fill(data, sizeof(data), first_seed + i);
-		LLVMFuzzerTestOneInput(data, sizeof(data) - i % 3);
-	}
+	fuzz_all(3);
 	/* The inputs must reach something. */
 	print_message("%llu frames sent, %llu received, %llu queues broken\n", sent_frames, received_frames, broken);
 	assert_true(sent_frames > inputs);
@@ -231,9 +205,6 @@ random_drivers_do_no_harm(void **state)
 int
 main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(random_drivers_do_no_harm)};
-
-	fuzz_arguments(argc, argv, &inputs, &first_seed);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return fuzz_main(argc, argv, 300, (struct CMUnitTest)cmocka_unit_test(random_drivers_do_no_harm));
 }
 #endif

@@ -153,15 +153,23 @@ fixture_free(struct fixture *f)
 	free(f);
 }
 
-/* Lets time pass, firing each event at its time. */
+/* Lets time pass, firing each event at its time; fails when there are more than `limit`. */
 static inline void
-run_until(struct fixture *f, u64 time)
+run_bounded(struct fixture *f, u64 time, unsigned limit)
 {
-	while (events_next(f->events) <= time) {
+	for (unsigned n = 0; events_next(f->events) <= time; n++) {
+		if (n == limit)
+			fail_msg("%u events before %llu", n, (unsigned long long)time);
 		f->now = MAX(f->now, events_next(f->events));
 		events_run(f->events, f->now);
 	}
 	f->now = time;
+}
+
+static inline void
+run_until(struct fixture *f, u64 time)
+{
+	run_bounded(f, time, ~0u);
 }
 
 static inline void

@@ -2,14 +2,7 @@
 #ifndef NB_TESTS_UNIT_E1000_FIXTURE_H
 #define NB_TESTS_UNIT_E1000_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/unit.h"
 
 #include "base/events.h"
 #include "bus/memory.h"
@@ -75,15 +68,24 @@ now(struct fixture *f)
 	return events_now(f->events);
 }
 
-/* Virtual time passes; every event fires at its own time. */
+/* Virtual time passes; every event fires at its own time. Fails when there are more than `limit`. */
+static inline void
+pass_bounded(struct fixture *f, u64 ns, unsigned limit)
+{
+	u64 end = now(f) + ns;
+
+	for (unsigned n = 0; events_next(f->events) <= end; n++) {
+		if (n == limit)
+			fail_msg("%u events in %llu ns", n, (unsigned long long)ns);
+		events_run(f->events, MAX(events_next(f->events), now(f)));
+	}
+	events_run(f->events, end);
+}
+
 static inline void
 pass_ns(struct fixture *f, u64 ns)
 {
-	u64 end = now(f) + events_from_ns(f->events, ns);
-
-	while (events_next(f->events) <= end)
-		events_run(f->events, MAX(events_next(f->events), now(f)));
-	events_run(f->events, end);
+	pass_bounded(f, ns, ~0u);
 }
 
 static inline void

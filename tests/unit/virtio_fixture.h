@@ -155,14 +155,24 @@ fixture_free(struct fixture *f)
 	free(f);
 }
 
+/* Virtual time passes; every event fires at its own time. Fails when there are more than `limit`. */
 static inline void
-pass_ns(struct fixture *f, u64 ns)
+pass_bounded(struct fixture *f, u64 ns, unsigned limit)
 {
 	u64 end = events_now(f->events) + ns;
 
-	while (events_next(f->events) <= end)
+	for (unsigned n = 0; events_next(f->events) <= end; n++) {
+		if (n == limit)
+			fail_msg("%u events in %llu ns", n, (unsigned long long)ns);
 		events_run(f->events, MAX(events_next(f->events), events_now(f->events)));
+	}
 	events_run(f->events, end);
+}
+
+static inline void
+pass_ns(struct fixture *f, u64 ns)
+{
+	pass_bounded(f, ns, ~0u);
 }
 
 /* ---- Registers ---- */
