@@ -29,12 +29,6 @@ LOG_CATEGORY("atapi");
 #define CODE_BAD_FIELD 0x24
 #define CODE_RESET 0x29
 
-static struct ide_drive *
-drive_of(struct ide_channel *c)
-{
-	return &c->drive[c->selected];
-}
-
 static u32
 get_big32(const u8 *bytes)
 {
@@ -107,7 +101,7 @@ atapi_identify(struct ide_channel *c)
 static void
 complete(struct ide_channel *c)
 {
-	struct ide_drive *d = drive_of(c);
+	struct ide_drive *d = ide_selected(c);
 
 	c->filled = c->sectors = 0;
 	d->sense_key = d->sense_code = 0;
@@ -118,7 +112,7 @@ complete(struct ide_channel *c)
 static void
 fail(struct ide_channel *c, u8 key, u8 code)
 {
-	struct ide_drive *d = drive_of(c);
+	struct ide_drive *d = ide_selected(c);
 
 	c->filled = c->sectors = 0;
 	d->sense_key = key;
@@ -130,7 +124,7 @@ fail(struct ide_channel *c, u8 key, u8 code)
 void
 atapi_begin(struct ide_channel *c)
 {
-	struct ide_drive *d = drive_of(c);
+	struct ide_drive *d = ide_selected(c);
 	u32 limit = d->lba_mid[0] | (u32)d->lba_high[0] << 8;
 
 	c->dma = d->features[0] & 1;
@@ -148,7 +142,7 @@ atapi_begin(struct ide_channel *c)
 static void
 offer(struct ide_channel *c)
 {
-	struct ide_drive *d = drive_of(c);
+	struct ide_drive *d = ide_selected(c);
 	u32 size = MIN(c->limit, c->filled - c->position);
 
 	c->size = c->position + size;
@@ -164,7 +158,7 @@ offer(struct ide_channel *c)
 static bool
 refill(struct ide_channel *c)
 {
-	struct ide_drive *d = drive_of(c);
+	struct ide_drive *d = ide_selected(c);
 	u32 count = MIN(c->sectors, CD_CHUNK);
 	const u32 ratio = CD_BLOCK / BLOCK_SECTOR;
 
@@ -194,7 +188,7 @@ by_dma(struct ide_channel *c)
 	} while (c->sectors);
 	/* As for disks, more room than data leaves the bus master active. */
 	if (c->bm_last && !c->bm_left)
-		c->bm_status &= (u8)~1u;
+		c->bm_status &= (u8)~IDE_BM_ACTIVE;
 	complete(c);
 }
 
@@ -225,9 +219,9 @@ send(struct ide_channel *c)
 		return;
 	}
 	c->phase = IDE_DMA_WAIT;
-	drive_of(c)->count[0] = REASON_TO_HOST;
-	drive_of(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
-	if (c->bm_command & 1)
+	ide_selected(c)->count[0] = REASON_TO_HOST;
+	ide_selected(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
+	if (c->bm_command & IDE_BM_START)
 		ide_busy(c, IDE_PACKET_NEXT, c->sectors * (CD_BLOCK / BLOCK_SECTOR));
 }
 
@@ -246,7 +240,7 @@ respond(struct ide_channel *c, u32 size, u32 allowed)
 static void
 read_blocks(struct ide_channel *c, u32 first, u32 count)
 {
-	u32 all = blocks(drive_of(c));
+	u32 all = blocks(ide_selected(c));
 
 	if (first >= all || count > all - first) {
 		fail(c, SENSE_ILLEGAL, CODE_BAD_ADDRESS);
@@ -283,7 +277,7 @@ inquiry(struct ide_channel *c)
 static void
 request_sense(struct ide_channel *c)
 {
-	struct ide_drive *d = drive_of(c);
+	struct ide_drive *d = ide_selected(c);
 	u8 *b = c->buffer;
 
 	b[0] = 0x70;
@@ -335,7 +329,7 @@ read_toc(struct ide_channel *c)
 		}
 		b[size + 1] = 0x14;
 		b[size + 2] = 0xaa;
-		put_address(b + size + 4, blocks(drive_of(c)), msf);
+		put_address(b + size + 4, blocks(ide_selected(c)), msf);
 		size += 8;
 		break;
 	case 1: /* the one session */
@@ -434,7 +428,7 @@ disc_information(struct ide_channel *c)
 void
 atapi_execute(struct ide_channel *c)
 {
-	struct ide_drive *d = drive_of(c);
+	struct ide_drive *d = ide_selected(c);
 	const u8 *p = c->packet;
 
 	log_debug("packet %02x %02x %02x%02x%02x%02x %02x%02x%02x%02x", p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8],

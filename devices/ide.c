@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/snapshot.h"
 
 LOG_CATEGORY("ide");
 
@@ -30,7 +29,6 @@ LOG_CATEGORY("ide");
 
 #define HEADS 16
 #define SECTORS 63
-#define MAX_MULTIPLE 16
 
 #define DEVICE_SLAVE BIT(4)
 #define DEVICE_LBA BIT(6)
@@ -38,18 +36,10 @@ LOG_CATEGORY("ide");
 #define CONTROL_SRST BIT(2)
 #define CONTROL_HOB BIT(7)
 
-#define BM_START BIT(0)
 #define BM_TO_MEMORY BIT(3)
-#define BM_ACTIVE BIT(0)
 #define BM_ERROR BIT(1)
 #define BM_INTERRUPT BIT(2)
 #define BM_DRIVES 0x60
-
-static struct ide_drive *
-selected(struct ide_channel *c)
-{
-	return &c->drive[c->selected];
-}
 
 void
 ide_set_intrq(struct ide_channel *c, bool on)
@@ -63,7 +53,7 @@ ide_set_intrq(struct ide_channel *c, bool on)
 void
 ide_finish(struct ide_channel *c, u8 error)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	c->phase = IDE_IDLE;
 	c->size = c->position = 0;
@@ -78,7 +68,7 @@ ide_busy(struct ide_channel *c, enum ide_phase phase, u32 sectors)
 	struct events *events = c->ide->events;
 
 	c->phase = (u8)phase;
-	selected(c)->status = IDE_BSY;
+	ide_selected(c)->status = IDE_BSY;
 	event_arm(events, &c->work,
 		  events_now(events) + events_from_ns(events, COMMAND_NS + (u64)sectors * SECTOR_NS));
 }
@@ -137,7 +127,7 @@ is_extended(u8 command)
 static bool
 get_address(struct ide_channel *c, bool extended)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 	u32 low = d->lba_low[0], mid = d->lba_mid[0], high = d->lba_high[0], head = d->device & 15;
 
 	if (extended) {
@@ -161,7 +151,7 @@ get_address(struct ide_channel *c, bool extended)
 static void
 put_address(struct ide_channel *c)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	d->lba_low[0] = (u8)c->sector;
 	d->lba_mid[0] = (u8)(c->sector >> 8);
@@ -176,7 +166,7 @@ put_address(struct ide_channel *c)
 static bool
 transfer(struct ide_channel *c, u32 count)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 	int error = c->writes ? d->block->write(d->block->host, c->sector, count, c->buffer)
 			      : d->block->read(d->block->host, c->sector, count, c->buffer);
 
@@ -191,25 +181,19 @@ transfer(struct ide_channel *c, u32 count)
 	return true;
 }
 
-static u32
-block_sectors(struct ide_channel *c)
-{
-	return MIN(c->sectors, c->limit);
-}
-
 static void
 offer(struct ide_channel *c, enum ide_phase phase, u32 size)
 {
 	c->phase = (u8)phase;
 	c->position = 0;
 	c->size = size;
-	selected(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
+	ide_selected(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
 }
 
 static void
 begin_transfer(struct ide_channel *c, u8 command, bool writes, bool multiple, bool dma)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	c->writes = writes;
 	c->dma = dma;
@@ -223,12 +207,12 @@ begin_transfer(struct ide_channel *c, u8 command, bool writes, bool multiple, bo
 	else if (dma) {
 		c->phase = IDE_DMA_WAIT;
 		d->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
-		if (c->bm_command & BM_START)
+		if (c->bm_command & IDE_BM_START)
 			ide_busy(c, IDE_DMA, c->sectors);
 	} else if (writes)
-		offer(c, IDE_WRITE_DATA, block_sectors(c) * BLOCK_SECTOR);
+		offer(c, IDE_WRITE_DATA, ide_block_sectors(c) * BLOCK_SECTOR);
 	else
-		ide_busy(c, IDE_READ, block_sectors(c));
+		ide_busy(c, IDE_READ, ide_block_sectors(c));
 }
 
 static void
@@ -241,8 +225,8 @@ run_dma(struct ide_channel *c)
 			break;
 		if (ide_bus_master(c, size) < size) {
 			/* The table was too short: the bus master stops, and the drive waits for more. */
-			c->bm_status &= (u8)~BM_ACTIVE;
-			selected(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
+			c->bm_status &= (u8)~IDE_BM_ACTIVE;
+			ide_selected(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
 			c->phase = IDE_IDLE;
 			return;
 		}
@@ -250,7 +234,7 @@ run_dma(struct ide_channel *c)
 			break;
 	}
 	if (c->bm_last && !c->bm_left)
-		c->bm_status &= (u8)~BM_ACTIVE;
+		c->bm_status &= (u8)~IDE_BM_ACTIVE;
 	if (c->phase != IDE_IDLE)
 		ide_finish(c, 0);
 }
@@ -266,7 +250,7 @@ put_text(u8 *at, const char *text, unsigned size)
 static void
 identify(struct ide_channel *c)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 	/* At least one: firmware divides by it. */
 	u64 sectors = d->block->sectors, cylinders = MAX(MIN(sectors / (HEADS * SECTORS), 16383), 1);
 	u8 *w = c->buffer;
@@ -281,7 +265,7 @@ identify(struct ide_channel *c)
 	put_text(w + 2 * 10, serial, 20);
 	put_text(w + 2 * 23, "0.1", 8);
 	put_text(w + 2 * 27, "NESTBOX DISK", 40);
-	pci_set16(w, 2 * 47, 0x8000 | MAX_MULTIPLE);
+	pci_set16(w, 2 * 47, 0x8000 | IDE_MAX_MULTIPLE);
 	pci_set16(w, 2 * 49, 0x0b00); /* LBA, DMA, IORDY */
 	pci_set16(w, 2 * 50, 0x4000);
 	pci_set16(w, 2 * 53, 0x0007); /* words 54-58, 64-70 and 88 hold */
@@ -325,7 +309,7 @@ reset_drive(struct ide_drive *d)
 	set_signature(d);
 	d->error = 1; /* diagnostics passed */
 	d->status = d->cdrom ? 0 : IDE_DRDY | IDE_DSC;
-	d->multiple = MAX_MULTIPLE;
+	d->multiple = IDE_MAX_MULTIPLE;
 	d->sense_key = d->sense_code = 0;
 }
 
@@ -344,7 +328,7 @@ reset_channel(struct ide_channel *c)
 static void
 set_features(struct ide_channel *c)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 	u8 mode = d->count[0];
 
 	switch (d->features[0]) {
@@ -378,7 +362,7 @@ set_features(struct ide_channel *c)
 static void
 native_max(struct ide_channel *c, bool extended)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	c->sector = extended ? d->block->sectors - 1 : MIN(d->block->sectors, 0x10000000u) - 1;
 	put_address(c);
@@ -388,7 +372,7 @@ native_max(struct ide_channel *c, bool extended)
 static void
 ata_command(struct ide_channel *c, u8 command)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	switch (command) {
 	case 0x20: /* READ SECTORS */
@@ -425,7 +409,7 @@ ata_command(struct ide_channel *c, u8 command)
 		ide_finish(c, get_address(c, is_extended(command)) ? 0 : IDE_IDNF);
 		break;
 	case 0xc6: /* SET MULTIPLE MODE */
-		if (d->count[0] > MAX_MULTIPLE || (d->count[0] & (d->count[0] - 1))) {
+		if (d->count[0] > IDE_MAX_MULTIPLE || (d->count[0] & (d->count[0] - 1))) {
 			ide_finish(c, IDE_ABRT);
 		} else {
 			d->multiple = d->count[0];
@@ -474,7 +458,7 @@ ata_command(struct ide_channel *c, u8 command)
 static void
 cd_command(struct ide_channel *c, u8 command)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	switch (command) {
 	case 0xa0:
@@ -513,7 +497,7 @@ cd_command(struct ide_channel *c, u8 command)
 static void
 write_command(struct ide_channel *c, u8 command)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	if (command == 0x90) { /* EXECUTE DEVICE DIAGNOSTIC: both */
 		reset_channel(c);
@@ -538,13 +522,13 @@ static void
 work(void *opaque, u64 now)
 {
 	struct ide_channel *c = opaque;
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 	u32 count;
 
 	(void)now;
 	switch (c->phase) {
 	case IDE_READ:
-		count = block_sectors(c);
+		count = ide_block_sectors(c);
 		if (!transfer(c, count))
 			return;
 		offer(c, IDE_READ_DATA, count * BLOCK_SECTOR);
@@ -557,7 +541,7 @@ work(void *opaque, u64 now)
 			ide_finish(c, 0);
 			return;
 		}
-		offer(c, IDE_WRITE_DATA, block_sectors(c) * BLOCK_SECTOR);
+		offer(c, IDE_WRITE_DATA, ide_block_sectors(c) * BLOCK_SECTOR);
 		ide_set_intrq(c, true);
 		break;
 	case IDE_DMA:
@@ -581,14 +565,14 @@ work(void *opaque, u64 now)
 static void
 block_done(struct ide_channel *c)
 {
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 
 	switch (c->phase) {
 	case IDE_READ_DATA:
 		if (d->cdrom && c->filled) {
 			ide_busy(c, IDE_PACKET_NEXT, 0);
 		} else if (c->sectors && !d->cdrom) {
-			ide_busy(c, IDE_READ, block_sectors(c));
+			ide_busy(c, IDE_READ, ide_block_sectors(c));
 		} else {
 			c->phase = IDE_IDLE;
 			c->size = c->position = 0;
@@ -656,7 +640,7 @@ static u32
 task_read(void *opaque, u16 port, unsigned size)
 {
 	struct ide_channel *c = opaque;
-	struct ide_drive *d = selected(c);
+	struct ide_drive *d = ide_selected(c);
 	unsigned old = c->control & CONTROL_HOB ? 1 : 0;
 
 	(void)size;
@@ -703,7 +687,7 @@ task_write(void *opaque, u16 port, unsigned size, u32 value)
 	}
 	c->control &= (u8)~CONTROL_HOB;
 	/* A busy drive's registers are its own. */
-	if (selected(c)->block && selected(c)->status & IDE_BSY)
+	if (ide_selected(c)->block && ide_selected(c)->status & IDE_BSY)
 		return;
 	/* Both drives listen. */
 	for (unsigned i = 0; i < 2; i++) {
@@ -781,27 +765,27 @@ bm_read_byte(const struct ide_channel *c, unsigned offset)
 static void
 write_bm_command(struct ide_channel *c, u8 value)
 {
-	bool started = value & ~c->bm_command & BM_START;
+	bool started = value & ~c->bm_command & IDE_BM_START;
 
-	c->bm_command = value & (BM_START | BM_TO_MEMORY);
-	if (!(value & BM_START)) {
-		c->bm_status &= (u8)~BM_ACTIVE;
+	c->bm_command = value & (IDE_BM_START | BM_TO_MEMORY);
+	if (!(value & IDE_BM_START)) {
+		c->bm_status &= (u8)~IDE_BM_ACTIVE;
 		/* Stopped in the middle: the drive waits for a reset. */
 		if (c->phase == IDE_DMA) {
 			event_disarm(c->ide->events, &c->work);
 			c->phase = IDE_IDLE;
-			selected(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
+			ide_selected(c)->status = IDE_DRDY | IDE_DSC | IDE_DRQ;
 		}
 		return;
 	}
 	if (!started)
 		return;
-	c->bm_status |= BM_ACTIVE;
+	c->bm_status |= IDE_BM_ACTIVE;
 	c->bm_next = c->bm_table;
 	c->bm_left = 0;
 	c->bm_last = false;
 	if (c->phase == IDE_DMA_WAIT)
-		ide_busy(c, selected(c)->cdrom ? IDE_PACKET_NEXT : IDE_DMA, c->sectors);
+		ide_busy(c, ide_selected(c)->cdrom ? IDE_PACKET_NEXT : IDE_DMA, c->sectors);
 }
 
 static void
@@ -920,80 +904,4 @@ ide_free(struct ide *ide)
 	for (unsigned i = 0; i < 2; i++)
 		event_disarm(ide->events, &ide->channel[i].work);
 	free(ide);
-}
-
-static void
-drive_state(struct ide_drive *d, struct state *s)
-{
-	STATE(s, d->features);
-	STATE(s, d->count);
-	STATE(s, d->lba_low);
-	STATE(s, d->lba_mid);
-	STATE(s, d->lba_high);
-	STATE(s, d->device);
-	STATE(s, d->status);
-	STATE(s, d->error);
-	STATE(s, d->multiple);
-	STATE(s, d->dma_mode);
-	state_bool(s, &d->write_cache);
-	state_bool(s, &d->attention);
-	STATE(s, d->sense_key);
-	STATE(s, d->sense_code);
-}
-
-static bool
-possible(const struct ide_channel *c)
-{
-	const struct ide_drive *d = &c->drive[c->selected & 1];
-	u64 end = d->block ? d->block->sectors / (d->cdrom ? 4 : 1) : 0;
-
-	if (c->selected > 1 || c->phase >= IDE_PHASES || c->position > c->size || c->size > IDE_BUFFER ||
-	    c->filled > IDE_BUFFER || c->bm_left > 0x10000 || d->multiple > MAX_MULTIPLE)
-		return false;
-	if (c->phase == IDE_IDLE)
-		return true;
-	/* A command is being executed. */
-	return d->block && c->sector <= end && c->sectors <= end - c->sector &&
-	       (d->cdrom || c->limit <= MAX_MULTIPLE) && (c->phase != IDE_WRITE || c->size <= c->sectors * BLOCK_SECTOR);
-}
-
-void
-ide_state(struct ide *ide, struct state *s)
-{
-	state_section(s, "ide", 1);
-	pci_device_state(&ide->pci, s);
-	for (unsigned i = 0; i < 2; i++) {
-		struct ide_channel *c = &ide->channel[i];
-
-		drive_state(&c->drive[0], s);
-		drive_state(&c->drive[1], s);
-		state_event(s, ide->events, &c->work);
-		STATE(s, c->selected);
-		STATE(s, c->control);
-		state_bool(s, &c->intrq);
-		STATE(s, c->bm_command);
-		STATE(s, c->bm_status);
-		STATE(s, c->bm_table);
-		STATE(s, c->bm_next);
-		STATE(s, c->bm_address);
-		STATE(s, c->bm_left);
-		state_bool(s, &c->bm_last);
-		STATE(s, c->phase);
-		state_bool(s, &c->dma);
-		state_bool(s, &c->writes);
-		STATE(s, c->sector);
-		STATE(s, c->sectors);
-		STATE(s, c->position);
-		STATE(s, c->size);
-		STATE(s, c->filled);
-		STATE(s, c->limit);
-		STATE(s, c->packet);
-		STATE(s, c->buffer);
-		if (state_mode(s) == STATE_LOAD && !possible(c)) {
-			c->phase = IDE_IDLE;
-			c->selected = 0;
-			c->position = c->size = c->filled = 0;
-			state_fail(s, "snapshot has an IDE command that cannot be");
-		}
-	}
 }

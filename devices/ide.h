@@ -66,7 +66,7 @@ struct ide *ide_new(struct pci_bus *bus, struct events *events, const struct irq
 void ide_free(struct ide *ide);
 void ide_state(struct ide *ide, struct state *s);
 
-/* ---- Between ide.c and atapi.c ---- */
+/* ---- Between ide.c, ide_state.c and atapi.c ---- */
 
 #define IDE_ERR BIT(0)
 #define IDE_DRQ BIT(3)
@@ -92,6 +92,25 @@ enum ide_phase {
 	IDE_PACKET_NEXT, /* busy: the next block of its data */
 	IDE_PHASES
 };
+
+#define IDE_MAX_MULTIPLE 16 /* sectors of a block */
+
+/* Bus master, command and status */
+#define IDE_BM_START BIT(0)
+#define IDE_BM_ACTIVE BIT(0)
+
+static inline struct ide_drive *
+ide_selected(struct ide_channel *c)
+{
+	return &c->drive[c->selected];
+}
+
+/* Of a disk's command, the next block. */
+static inline u32
+ide_block_sectors(const struct ide_channel *c)
+{
+	return MIN(c->sectors, c->limit);
+}
 
 void ide_set_intrq(struct ide_channel *c, bool on);
 void ide_finish(struct ide_channel *c, u8 error);

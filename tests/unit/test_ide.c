@@ -424,6 +424,65 @@ the_state_survives_in_the_middle_of_a_command(void **state)
 	assert_int_equal(word(b, 0x1f0), 5);
 }
 
+/* Of what crafted snapshots say; a drive that believed it would transfer beyond its buffer or its image. */
+static void
+commands_that_cannot_be_are_not_loaded(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned channel; /* 0 has a disk, 1 a CD */
+		enum ide_phase phase;
+		u64 sector;
+		u32 sectors, size, limit;
+		bool writes;
+	} bad[] = {
+		{"a block larger than the buffer", 0, IDE_READ, 0, 2000, 0, 2000, false},
+		{"a disk's read by a CD", 1, IDE_READ, 0, 99, 0, 99, false},
+		{"a disk's DMA by a CD", 1, IDE_DMA, 0, 99, 0, 1, false},
+		{"a write by a CD", 1, IDE_WRITE_DATA, 0, 4, 2048, 4, true},
+		{"a write from a CD's DMA", 1, IDE_DMA_WAIT, 0, 4, 0, 4, true},
+		{"more given than there are sectors", 0, IDE_WRITE_DATA, DISK_SECTORS - 1, 1, 1024, 2, true},
+		{"the same, busy", 0, IDE_WRITE, DISK_SECTORS - 1, 1, 1024, 2, true},
+		{"a read that writes", 0, IDE_READ, 0, 1, 0, 1, true},
+		{"sectors behind the end", 0, IDE_READ_DATA, DISK_SECTORS - 1, 2, 512, 1, false},
+		{"a packet for a disk", 0, IDE_PACKET, 0, 0, 12, 1, false},
+		{"a packet's data from a disk", 0, IDE_PACKET_NEXT, 0, 8, 0, 8, false},
+		{"no such phase", 0, IDE_PHASES, 0, 0, 0, 0, false},
+	};
+	struct bench *b = *state;
+
+	for (unsigned i = 0; i < COUNT(bad); i++) {
+		struct ide_channel *c = &b->ide->channel[bad[i].channel];
+		size_t size;
+		char *error;
+		u8 *saved;
+
+		c->phase = (u8)bad[i].phase;
+		c->sector = bad[i].sector;
+		c->sectors = bad[i].sectors;
+		c->size = bad[i].size;
+		c->limit = bad[i].limit;
+		c->writes = bad[i].writes;
+		saved = state_save(visit, b, &size);
+		error = state_load(visit, b, saved, size);
+		if (!error || c->phase != IDE_IDLE)
+			fail_msg("%s was loaded", bad[i].name);
+		free(error);
+		free(saved);
+	}
+}
+
+static void
+what_a_packet_left_does_not_spoil_a_disks_state(void **state)
+{
+	struct bench *b = *state;
+
+	command(b, 0xec, 0, 1);
+	b->ide->channel[0].limit = 0xfffe; /* as a CD-ROM drive on the same cable leaves it */
+	assert_state_survives(visit, b);
+	assert_int_equal(word(b, 0x1f0), 0x0040);
+}
+
 static void
 random_software_does_no_harm(void **state)
 {
@@ -493,6 +552,8 @@ main(void)
 		TEST(blocks_of_a_cd_are_read_by_the_bus_master),
 		TEST(blocks_behind_the_end_of_a_cd_are_refused),
 		TEST(the_state_survives_in_the_middle_of_a_command),
+		TEST(commands_that_cannot_be_are_not_loaded),
+		TEST(what_a_packet_left_does_not_spoil_a_disks_state),
 		TEST(random_software_does_no_harm),
 	};
 
