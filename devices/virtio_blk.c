@@ -121,20 +121,25 @@ transfer(struct virtio_blk *b, const struct request *r)
 	return r->type == TYPE_IN || virtio_has(&b->virtio, F_FLUSH) || block->flush(block->host) == 0;
 }
 
+/* *written: of the data that the driver is to get. */
 static u8
-execute(struct virtio_blk *b, const struct request *r)
+execute(struct virtio_blk *b, const struct request *r, u32 *written)
 {
 	char id[ID_SIZE] = {0};
 
+	*written = 0;
 	switch (r->type) {
 	case TYPE_IN:
 	case TYPE_OUT:
-		return transfer(b, r) ? STATUS_OK : STATUS_IOERR;
+		if (!transfer(b, r))
+			return STATUS_IOERR;
+		*written = r->type == TYPE_IN ? (u32)r->size : 0;
+		return STATUS_OK;
 	case TYPE_FLUSH:
 		return b->block->flush(b->block->host) == 0 ? STATUS_OK : STATUS_IOERR;
 	case TYPE_GET_ID:
 		memcpy(id, b->serial, strlen(b->serial));
-		virtqueue_write(&b->virtio.queue[QUEUE], &b->chain, 0, id, MIN(r->size, ID_SIZE));
+		*written = (u32)virtqueue_write(&b->virtio.queue[QUEUE], &b->chain, 0, id, MIN(r->size, ID_SIZE));
 		return STATUS_OK;
 	default:
 		return STATUS_UNSUPP;
@@ -146,7 +151,7 @@ complete(struct virtio_blk *b)
 {
 	struct virtqueue *q = &b->virtio.queue[QUEUE];
 	struct request r;
-	u32 written = 1;
+	u32 written;
 	u8 status;
 
 	/* The driver may have changed the chain meanwhile: it is looked at as if for the first time. */
@@ -156,13 +161,12 @@ complete(struct virtio_blk *b)
 		virtqueue_break(q);
 		return;
 	}
-	status = execute(b, &r);
+	status = execute(b, &r, &written);
 	b->counters.requests++;
 	b->counters.errors += status != STATUS_OK;
-	if (status == STATUS_OK && r.type != TYPE_OUT)
-		written += (u32)r.size;
-	/* The last byte of all. */
+	/* The last byte of all. What is told as written is so from the first byte on ("The Virtqueue Used Ring"). */
 	virtqueue_write(q, &b->chain, b->chain.writable_size - 1, &status, 1);
+	written += written == b->chain.writable_size - 1;
 	virtqueue_put(q, b->head, written, 0);
 	if (virtqueue_publish(q, 1))
 		virtio_interrupt(&b->virtio, QUEUE);

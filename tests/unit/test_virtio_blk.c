@@ -202,6 +202,26 @@ the_driver_sees_what_disk_it_is(void **state)
 		assert_int_equal(memory_read(f->memory, DATA + i, 1), "a serial of 20 chars"[i]);
 }
 
+/* A used ring's length is of bytes that were written, from the first on. */
+static void
+no_more_is_told_as_written_than_was(void **state)
+{
+	static const struct {
+		u32 type, size, written;
+	} requests[] = {{8, 20, 21}, {8, 64, 20}, {8, 8, 9}, {4, 0, 1}, {4, 512, 0}, {0, 1024, 1025}, {0, 511, 0}, {1, 512, 1}, {99, 512, 0}};
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < COUNT(requests); i++) {
+		memory_write(f->memory, DATA + 20, 1, 0x77);
+		request(f, requests[i].type, 0, requests[i].size);
+		if (memory_read(f->memory, DEVICE + 4 + 8 * (i % SIZE) + 4, 4) != requests[i].written)
+			fail_msg("type %u, %u bytes: %llu", requests[i].type, requests[i].size,
+				 (unsigned long long)memory_read(f->memory, DEVICE + 4 + 8 * (i % SIZE) + 4, 4));
+		if (requests[i].type == 8)
+			assert_int_equal(memory_read(f->memory, DATA + 20, 1), 0x77);
+	}
+}
+
 static void
 sectors_go_both_ways(void **state)
 {
@@ -355,6 +375,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_driver_sees_what_disk_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_more_is_told_as_written_than_was, setup, teardown),
 		cmocka_unit_test_setup_teardown(sectors_go_both_ways, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests_beyond_the_end_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(unknown_requests_are_not_supported, setup, teardown),
