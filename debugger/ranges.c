@@ -3,6 +3,10 @@
 
 #include "debugger/walk.h"
 
+/* Tables can refer to themselves: this much is shown, and looked at. A table maps 2 MiB, so it is enough for half a TiB of small pages. */
+#define RANGES (1u << 18)
+#define TABLES (1u << 18)
+
 struct range {
 	u64 from, to, physical; /* to: behind the last byte */
 	u64 flags;
@@ -14,15 +18,35 @@ struct dump {
 	const struct view *view;
 	struct range range;
 	const char *(*flags_text)(u64 flags);
+	unsigned tables, ranges;
+	bool given_up;
 };
+
+/* Before each table. */
+static bool
+goes_on(struct dump *dump)
+{
+	struct debugger *d = dump->d;
+
+	dump->given_up = true;
+	if (++dump->tables > TABLES || dump->ranges > RANGES)
+		complain(d, "and so on: too many tables or ranges to show; do tables refer to themselves?");
+	else if (d->host.interrupted && d->host.interrupted(d->host.opaque))
+		complain(d, "interrupted");
+	else
+		dump->given_up = false;
+	return !dump->given_up;
+}
 
 static void
 close_range(struct dump *dump)
 {
 	struct range *r = &dump->range;
 
-	if (r->open)
+	if (r->open && !dump->given_up) {
 		say(dump->d, "%012llx..%012llx -> %010llx %s\n", (ull)r->from, (ull)r->to - 1, (ull)r->physical, dump->flags_text(r->flags));
+		dump->ranges++;
+	}
 	r->open = false;
 }
 
@@ -54,14 +78,14 @@ ept_flags(u64 flags)
 static void
 dump_ept(struct dump *dump, u64 table, unsigned level, u64 base)
 {
-	for (u64 i = 0; i < 512; i++) {
+	for (u64 i = 0; i < 512 && !dump->given_up; i++) {
 		u64 entry, from = base | i << (12 + 9 * level), size = BIT(12 + 9 * level);
 
 		if (!memory_peek(dump->d->cpu->memory, table + i * 8, &entry, 8) || !(entry & 7))
 			continue;
 		if (level == 0 || (level < 3 && entry & BIT(7)))
 			add_page(dump, from, size, ENTRY_ADDRESS(entry) & ~(size - 1), entry & 0x33f);
-		else
+		else if (goes_on(dump))
 			dump_ept(dump, ENTRY_ADDRESS(entry), level - 1, from);
 	}
 }
@@ -96,7 +120,7 @@ dump_pages(struct dump *dump, u64 table, unsigned level, u64 base, u64 rights)
 	bool wide = v->cr4 & CR4_PAE;
 	unsigned size = wide ? 8 : 4, top = v->cr4 & CR4_LA57 ? 4 : 3;
 
-	for (u64 i = 0; i < 4096 / size; i++) {
+	for (u64 i = 0; i < 4096 / size && !dump->given_up; i++) {
 		unsigned shift = wide ? 12 + 9 * level : 12 + 10 * level;
 		u64 entry = 0, physical = table + i * size, from = base | i << shift, below;
 		bool large = level && level < 3 && entry & BIT(7);
@@ -116,7 +140,7 @@ dump_pages(struct dump *dump, u64 table, unsigned level, u64 base, u64 rights)
 				      : level ? (entry & 0xffc00000) | BITS(entry, 20, 13) << 32 : entry & 0xfffff000;
 
 			add_page(dump, from, BIT(shift), address, ((below ^ BIT(63)) & (BIT(63) | 6)) | (entry & 256));
-		} else {
+		} else if (goes_on(dump)) {
 			dump_pages(dump, wide ? ENTRY_ADDRESS(entry) : entry & 0xfffff000, level - 1, from, below);
 		}
 	}

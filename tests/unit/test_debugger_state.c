@@ -65,6 +65,20 @@ guest_addresses_are_seen_from_the_hypervisor(void **state)
 }
 
 static void
+tables_that_refer_to_themselves_have_an_end(void **state)
+{
+	(void)state;
+	in_hypervisor();
+	for (unsigned i = 0; i < 512; i++)
+		poke(f, 0x60000 + i * 8, 8, 0x60007);
+	f->v->guest_cr3 = 0x60000;
+	expect("info pages guest", "do tables refer to themselves?");
+	for (unsigned i = 0; i < 512; i++)
+		poke(f, EPT_TABLES + i * 8, 8, EPT_TABLES | 0x37);
+	expect("ept dump", "do tables refer to themselves?");
+}
+
+static void
 the_walk_agrees_with_the_processor(void **state)
 {
 	static const u64 addresses[] = {0, 0x1fffff, 0x300123, 0x3fffffff, 0x40000000, 0xffff800000000000, 0x30000};
@@ -383,6 +397,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(guest_addresses_are_seen_from_the_hypervisor),
+		T(tables_that_refer_to_themselves_have_an_end),
 		T(the_walk_agrees_with_the_processor),
 		T(the_walk_tells_where_it_ends),
 		T(memory_types_follow_the_mtrrs_the_pat_and_ept),
