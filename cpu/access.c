@@ -113,7 +113,7 @@ static u64
 target_read(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned size)
 {
 	u64 value = target_value(cpu, linear, t, size);
-	if (unlikely(cpu->hooks))
+	if (unlikely(cpu->hooks) && cpu->hooks->watching)
 		announce(cpu, linear, t, size, false, value);
 	return value;
 }
@@ -121,7 +121,7 @@ target_read(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned s
 static void
 target_write(struct vcpu *cpu, u64 linear, const struct tlb_target *t, unsigned size, u64 value)
 {
-	if (unlikely(cpu->hooks))
+	if (unlikely(cpu->hooks) && cpu->hooks->watching)
 		announce(cpu, linear, t, size, true, value);
 	if (t->host) {
 		memcpy(t->host, &value, size);

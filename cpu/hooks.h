@@ -28,6 +28,7 @@ struct hooks {
 	void *opaque;
 	u64 announced[64]; /* by offset in the page: instructions that `instruction` wants to see */
 	bool stepping;     /* it wants to see all */
+	bool watching;     /* some page may interest it: else nobody asks `watched`, nor tells `access` */
 	/* Before an instruction at cpu->rip, everything real. True: do not execute it; the listener has called hooks_stop(). */
 	bool (*instruction)(void *opaque, struct vcpu *cpu);
 	/* Does any byte of the 4 KiB page interest the listener? */

@@ -252,7 +252,7 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 		out->host = page + (t.physical & 0xfff);
 	if (t.special)
 		return;
-	if (unlikely(cpu->hooks) && !(access & ACCESS_FETCH) &&
+	if (unlikely(cpu->hooks) && cpu->hooks->watching && !(access & ACCESS_FETCH) &&
 	    cpu->hooks->watched(cpu->hooks->opaque, cpu, linear, t.guest_physical, t.physical))
 		return;
 	struct tlb_context *c = cpu->context;

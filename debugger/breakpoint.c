@@ -37,10 +37,11 @@ changed(struct debugger *d, const struct breakpoint *b)
 		d->code_changed = true;
 	if (b->kind == BREAK_ACCESS)
 		d->watches_changed = true;
-	d->watches = d->events_wanted = 0;
+	d->hooks.watching = false;
+	d->events_wanted = 0;
 	for (const struct breakpoint *c = d->breakpoints; c; c = c->next)
 		if (!c->disabled) {
-			d->watches += c->kind == BREAK_ACCESS;
+			d->hooks.watching |= c->kind == BREAK_ACCESS;
 			d->events_wanted |= 1u << c->kind;
 		}
 }
@@ -237,8 +238,6 @@ on_watched(void *opaque, struct vcpu *cpu, u64 linear, u64 guest_physical, u64 p
 	const u64 address[3] = {linear, guest_physical, physical};
 
 	(void)cpu;
-	if (!d->watches)
-		return false;
 	for (const struct breakpoint *b = d->breakpoints; b; b = b->next) {
 		u64 page = address[b->address] & PAGE_MASK;
 
@@ -255,8 +254,6 @@ on_access(void *opaque, struct vcpu *cpu, const struct hook_access *a)
 	u64 address[3] = {a->linear, ~0ull, a->physical};
 	char text[160];
 
-	if (!d->watches)
-		return;
 	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
 		u64 old = 0;
 

@@ -105,7 +105,7 @@ struct debugger {
 	struct breakpoint *breakpoints;
 	unsigned last_number;
 	bool code_changed, watches_changed;
-	unsigned watches, events_wanted; /* watches: how many BREAK_ACCESS; events_wanted: set of break_kind */
+	unsigned events_wanted; /* set of break_kind */
 	int only_level, only_vpid, only_cpu; /* -1: all */
 	struct happening happening;
 

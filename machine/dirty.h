@@ -15,9 +15,12 @@ struct dirty;
 /* The pages that changed after a mark, as they were at it. */
 struct dirty_log;
 
-/* `ram` is page-aligned. As long as there is one, the process has a handler of SIGSEGV. */
-struct dirty *dirty_new(u8 *ram, u64 size);
-/* RAM can be written as before. */
+/*
+ * `ram` is page-aligned; `logs`: bytes that all logs may have together, beside the one that dirty_mark() has just returned. As long as there is
+ * one, the process has a handler of SIGSEGV.
+ */
+struct dirty *dirty_new(u8 *ram, u64 size, u64 logs);
+/* RAM can be written as before. There are no logs any more. */
 void dirty_free(struct dirty *d);
 
 /* A moment to which one may want to return. Returns the log of the former one, which is complete now (NULL for the first). */

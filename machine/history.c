@@ -207,7 +207,7 @@ history_new(struct machine *machine, u64 limit)
 		stop_host_error("out of memory");
 	h->machine = machine;
 	h->limit = limit;
-	h->dirty = dirty_new(machine->memory->ram, machine->memory->ram_size);
+	h->dirty = dirty_new(machine->memory->ram, machine->memory->ram_size, limit);
 	if (!input_logs(machine->input))
 		input_log(machine->input);
 	history_take(h);

@@ -38,7 +38,7 @@ every_mark_is_returned_to_whatever_was_merged(void **state)
 
 	(void)state;
 	for (unsigned run = 0; run < 50; run++) {
-		struct dirty *d = dirty_new(ram, size);
+		struct dirty *d = dirty_new(ram, size, MARKS * size);
 		struct dirty_log *log[MARKS] = {NULL};
 		unsigned marks = 2 + chance(MARKS - 2), merged = chance(marks), stop = chance(marks);
 
@@ -83,7 +83,7 @@ unchanged_pages_are_not_kept(void **state)
 {
 	size_t size = PAGES * 4096;
 	u8 *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct dirty *d = dirty_new(ram, size);
+	struct dirty *d = dirty_new(ram, size, 0);
 	struct dirty_log *log;
 
 	(void)state;
@@ -99,12 +99,39 @@ unchanged_pages_are_not_kept(void **state)
 	munmap(ram, size);
 }
 
+/* What logs had is there for others when they are gone: without, there would be room for two of them. */
+static void
+pages_of_logs_are_used_again(void **state)
+{
+	size_t size = PAGES * 4096;
+	u8 *ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct dirty *d = dirty_new(ram, size, 0);
+
+	(void)state;
+	memset(ram, 1, size);
+	dirty_mark(d);
+	for (unsigned round = 2; round < 40; round++) {
+		/* One after the other, upwards and downwards; some back to what they were; some zero. */
+		for (unsigned i = 0; i < PAGES; i++) {
+			u8 *page = ram + (round % 3 ? i : PAGES - 1 - i) * 4096;
+
+			memset(page, i % 7 == round % 7 ? 0 : (int)round, 4096);
+		}
+		if (round % 5 == 0)
+			dirty_return(d);
+		dirty_log_free(dirty_mark(d));
+	}
+	dirty_free(d);
+	munmap(ram, size);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_mark_is_returned_to_whatever_was_merged),
 		cmocka_unit_test(unchanged_pages_are_not_kept),
+		cmocka_unit_test(pages_of_logs_are_used_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
