@@ -1,6 +1,7 @@
 /* The board's chips, as their structures hold them. */
-#include "debugger/internal.h"
 #include <stdlib.h>
+
+#include "debugger/internal.h"
 
 #include "bus/display.h"
 #include "devices/e1000.h"
@@ -62,13 +63,6 @@ info_ioapic(struct debugger *d, const char *arguments)
 	}
 }
 
-static u32
-config_long(const struct pci_device *device, unsigned offset)
-{
-	return device->config[offset] | (u32)device->config[offset + 1] << 8 | (u32)device->config[offset + 2] << 16 |
-	       (u32)device->config[offset + 3] << 24;
-}
-
 void
 info_pci(struct debugger *d, const char *arguments)
 {
@@ -79,14 +73,15 @@ info_pci(struct debugger *d, const char *arguments)
 
 		if (!p)
 			continue;
-		id = config_long(p, 0);
-		class = config_long(p, 8);
+		id = pci_get32(p->config, PCI_VENDOR_ID);
+		class = pci_get32(p->config, PCI_REVISION);
 		say(d, "00:%02x.%u %04x:%04x class %06x %s, command %04x, interrupt line %u pin %u%s\n", i >> 3, i & 7, id & 0xffff, id >> 16,
-		    class >> 8, p->name, config_long(p, 4) & 0xffff, p->config[0x3c], p->config[0x3d], p->pin ? ", asserted" : "");
+		    class >> 8, p->name, pci_get16(p->config, PCI_COMMAND), p->config[PCI_INTERRUPT_LINE], p->config[PCI_INTERRUPT_PIN],
+		    p->pin ? ", asserted" : "");
 		for (unsigned bar = 0; bar < 6; bar++) {
-			u32 value = config_long(p, 0x10 + bar * 4);
+			u32 value = pci_get32(p->config, PCI_BAR0 + bar * 4);
 
-			if (value && (p->config[0x0e] & 0x7f) == 0)
+			if (value && (p->config[PCI_HEADER_TYPE] & 0x7f) == 0)
 				say(d, "        BAR%u %s %#x\n", bar, value & 1 ? "I/O" : "memory", value & (value & 1 ? ~3u : ~15u));
 		}
 	}

@@ -62,8 +62,7 @@ reverse_instruction(struct debugger *d, struct vcpu *cpu, u64 linear)
 		hooks_stop(cpu);
 		return true;
 	}
-	return d->back.mode == BACK_SEEK && hooks_announced(&d->hooks, linear) ? breakpoints_at(d, cpu, linear)
-	       : d->back.mode == BACK_COUNT && hooks_announced(&d->hooks, linear) && breakpoints_at(d, cpu, linear);
+	return d->back.mode != BACK_QUIET && hooks_announced(&d->hooks, linear) && breakpoints_at(d, cpu, linear);
 }
 
 /* The instruction under way, or the next one. */
