@@ -17,8 +17,7 @@ enum {
 };
 #define ORC_SIZE 6
 
-/* Linux's pt_regs: where DWARF's registers lie, and the interrupt frame. */
-#define REGS_FRAME 128
+/* Linux's pt_regs: where DWARF's registers lie. */
 static const u8 regs_offset[DWARF_REGISTERS] = {80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0, 128};
 
 static struct orc

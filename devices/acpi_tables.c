@@ -19,7 +19,6 @@
 #include "devices/ioapic.h"
 
 #define LOCAL_APIC_BASE 0xfee00000u
-#define HEADER 36
 #define RSDP_SIZE 36
 #define SCI 9
 

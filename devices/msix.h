@@ -7,7 +7,6 @@
 
 #define MSIX_VECTORS 64u
 #define MSIX_ENTRY 16u
-#define MSIX_CAPABILITY_SIZE 12u
 #define MSIX_WINDOW 0x1000u /* of the BAR: the table, and the pending bits in its second half */
 
 struct msix {

@@ -61,7 +61,6 @@ enum { RECEIVE, TRANSMIT, CONTROL };
 #define VLAN_ADD 0
 #define VLAN_DEL 1
 #define MAC_ENTRIES 64u
-#define CONTROL_MAX (2 + 2 * (4 + MAC_ENTRIES * 6))
 #define CONTROL_BURST 64u
 
 enum mode { PROMISCUOUS, ALL_MULTICAST, ALL_UNICAST, NO_MULTICAST, NO_UNICAST, NO_BROADCAST, MODES };
@@ -347,7 +346,7 @@ control(struct virtio_net *n)
 		u64 size = n->chain.readable_size;
 		u8 refused = 1;
 
-		/* A list longer than we keep is not kept; its counts alone would not be enough to go by. */
+		/* Longer than any list of addresses that a driver could mean: refused. */
 		if (size <= sizeof(n->message)) {
 			virtqueue_read(q, &n->chain, 0, n->message, size);
 			refused = !command(n, n->message, size);

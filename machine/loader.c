@@ -14,8 +14,6 @@
 #define KERNEL_MAX (1ull << 30)
 #define CHUNK 65536
 
-/* The BIOS data area: segment of the extended one, and KiB of memory below it. */
-
 static char *
 open_file(const char *path, int *fd, u64 *size)
 {

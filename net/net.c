@@ -336,25 +336,3 @@ net_statistics(const struct net_backend *b)
 {
 	return &b->statistics;
 }
-
-bool
-net_parse_mac(const char *text, u8 mac[6])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (unsigned i = 0; i < 6; i++) {
-		unsigned value = 0;
-
-		for (unsigned k = 0; k < 2; k++) {
-			const char *digit = *text ? strchr(digits, *text | (*text >= 'A' ? 0x20 : 0)) : NULL;
-			if (!digit)
-				return false;
-			value = value << 4 | (unsigned)(digit - digits);
-			text++;
-		}
-		mac[i] = (u8)value;
-		if (i < 5 && *text++ != ':')
-			return false;
-	}
-	return *text == '\0' && !(mac[0] & 1);
-}

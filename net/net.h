@@ -37,9 +37,6 @@ const char *net_id(const struct net_backend *backend);
 /* "user", "tap"... */
 const char *net_kind(const struct net_backend *backend);
 
-/* Parses "52:54:00:12:34:56"; false when it is none or is a group address. */
-bool net_parse_mac(const char *text, u8 mac[6]);
-
 struct net_statistics {
 	u64 frames_from_card, bytes_from_card;
 	u64 frames_to_card, bytes_to_card;
