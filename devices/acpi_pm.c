@@ -341,6 +341,10 @@ acpi_pm_set_firmware(struct acpi_pm *pm)
 
 	d->config[CONFIG_DEVACTB + 3] = d->initial[CONFIG_DEVACTB + 3] = 0;
 	d->writable[CONFIG_DEVACTB + 3] = DEVACTB_APMC_EN;
+	pci_set32(d->config, CONFIG_BASE, 1);
+	pci_set32(d->initial, CONFIG_BASE, 1);
+	d->config[CONFIG_MISC] = d->initial[CONFIG_MISC] = 0;
+	decode(pm);
 }
 
 void

@@ -8,7 +8,7 @@
 #include "devices/pci.h"
 
 #define ACPI_PM_HZ 3579545
-/* Where firmware would put the registers; acpi_tables.c says so to the guest. */
+/* Where the registers are without firmware. */
 #define ACPI_PM_BASE 0x600
 #define ACPI_PM_TIMER 0x08 /* offsets in it */
 #define ACPI_PM_GPE0 0x0c
@@ -27,7 +27,7 @@ struct acpi_pm {
 	bool sci_level, suspended;
 	u16 pm1_status, pm1_enable, pm1_control;
 	u16 gpe_status, gpe_enable;
-	u32 base; /* where the ports are mapped now, 0: nowhere; follows from the configuration space */
+	u32 base; /* where the ports are mapped now, 0: nowhere; follows from the configuration space. ACPI tables tell it */
 	u32 global_control;
 	u8 apm_control, apm_status; /* ports 0xb2, 0xb3 */
 	u64 seen;                   /* timer value up to which TMR_STS is accounted for */
@@ -37,7 +37,10 @@ struct acpi_pm {
 
 void acpi_pm_init(struct acpi_pm *pm, struct pci_bus *bus, struct events *events, const struct irq_line *sci,
 		  const struct machine_control *control);
-/* Firmware runs, which sets up system management mode; before it does, writes of SMI_CMD raise no SMI. */
+/*
+ * Firmware runs, which chooses a place for the registers and sets up system management mode; before it does, there are none,
+ * and writes of SMI_CMD raise no SMI.
+ */
 void acpi_pm_set_firmware(struct acpi_pm *pm);
 /* The power button is pressed. */
 void acpi_pm_power_button(struct acpi_pm *pm);

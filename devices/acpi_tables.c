@@ -107,11 +107,11 @@ fadt(struct aml *a, const struct acpi_board *board, u64 facs_address, u64 dsdt_a
 	aml_number(a, ACPI_ENABLE_VALUE, 1);
 	aml_number(a, ACPI_DISABLE_VALUE, 1);
 	aml_number(a, 0, 2);                /* S4BIOS_REQ, PSTATE_CNT */
-	aml_number(a, ACPI_PM_BASE, 8);     /* PM1a_EVT_BLK; no PM1b */
-	aml_number(a, ACPI_PM_BASE + 4, 8); /* PM1a_CNT_BLK; no PM1b */
-	aml_number(a, 0, 4);                /* PM2_CNT_BLK */
-	aml_number(a, ACPI_PM_BASE + ACPI_PM_TIMER, 4);
-	aml_number(a, ACPI_PM_BASE + ACPI_PM_GPE0, 8); /* GPE0_BLK; no GPE1 */
+	aml_number(a, board->pm_base, 8);     /* PM1a_EVT_BLK; no PM1b */
+	aml_number(a, board->pm_base + 4, 8); /* PM1a_CNT_BLK; no PM1b */
+	aml_number(a, 0, 4);                  /* PM2_CNT_BLK */
+	aml_number(a, board->pm_base + ACPI_PM_TIMER, 4);
+	aml_number(a, board->pm_base + ACPI_PM_GPE0, 8); /* GPE0_BLK; no GPE1 */
 	aml_number(a, 4, 1);                           /* lengths: PM1_EVT, */
 	aml_number(a, 2, 1);                           /* PM1_CNT, */
 	aml_number(a, 0, 1);                           /* PM2_CNT, */
@@ -133,13 +133,13 @@ fadt(struct aml *a, const struct acpi_board *board, u64 facs_address, u64 dsdt_a
 	aml_number(a, 0, 3);
 	aml_number(a, 0, 8); /* X_FIRMWARE_CTRL: the FACS lies below 4 GiB */
 	aml_number(a, dsdt_address, 8);
-	gas(a, GAS_IO, 32, ACPI_PM_BASE);
+	gas(a, GAS_IO, 32, board->pm_base);
 	gas(a, 0, 0, 0);
-	gas(a, GAS_IO, 16, ACPI_PM_BASE + 4);
+	gas(a, GAS_IO, 16, board->pm_base + 4);
 	gas(a, 0, 0, 0);
 	gas(a, 0, 0, 0);
-	gas(a, GAS_IO, 32, ACPI_PM_BASE + ACPI_PM_TIMER);
-	gas(a, GAS_IO, 32, ACPI_PM_BASE + ACPI_PM_GPE0);
+	gas(a, GAS_IO, 32, board->pm_base + ACPI_PM_TIMER);
+	gas(a, GAS_IO, 32, board->pm_base + ACPI_PM_GPE0);
 	gas(a, 0, 0, 0);
 	end(a, at);
 	assert(a->size - at == 244);
@@ -339,7 +339,7 @@ isa_device(struct aml *a, const char *name, const char *id, unsigned uid, u16 po
 
 /* Ports of the board that no driver claims by another device. */
 static void
-board_resources(struct aml *a)
+board_resources(struct aml *a, const struct acpi_board *board)
 {
 	aml_open_device(a, "MBRD");
 	aml_define_eisa_id(a, "_HID", "PNP0C02");
@@ -350,7 +350,7 @@ board_resources(struct aml *a)
 	aml_io(a, ACPI_SMI_COMMAND, 2);
 	aml_io(a, 0x4d0, 2);
 	aml_io(a, 0x510, 12);
-	aml_io(a, ACPI_PM_BASE, 64);
+	aml_io(a, board->pm_base, 64);
 	aml_close_resources(a);
 	aml_close(a);
 }
@@ -376,7 +376,7 @@ isa_bridge(struct aml *a, const struct acpi_board *board)
 		if (board->serial[i])
 			isa_device(a, name, "PNP0501", i + 1, com_port[i], 8, 0, com_irq[i]);
 	}
-	board_resources(a);
+	board_resources(a, board);
 	aml_close(a);
 }
 

@@ -15,6 +15,7 @@ struct acpi_board {
 	bool serial[4];             /* COM1..COM4 */
 	bool vga;                   /* a display adapter is there */
 	bool s3;                    /* suspend to RAM works */
+	u16 pm_base;                /* the power management registers' first port */
 	u32 pci_start;              /* the PCI memory window below 4 GiB, up to the IOAPIC */
 	u64 pci64_start, pci64_end; /* and above; 0: none. `pci64_end` is the last byte. */
 };

@@ -73,6 +73,8 @@ next_byte(struct fw_cfg *f)
 {
 	const struct fw_cfg_item *item = selected(f);
 
+	if (f->look)
+		f->look(f->look_opaque);
 	return f->position < item->size ? item->data[f->position++] : 0;
 }
 
@@ -84,6 +86,8 @@ dma_out(struct fw_cfg *f, u64 address, u32 length)
 	const struct fw_cfg_item *item = selected(f);
 	u32 have = MIN(length, item->size - f->position);
 
+	if (f->look)
+		f->look(f->look_opaque);
 	if (have)
 		dma_write(f->memory, address, item->data + f->position, have);
 	f->position += have;

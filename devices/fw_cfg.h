@@ -37,6 +37,9 @@ struct fw_cfg {
 	u16 selector;
 	u32 position;
 	u64 dma_address;
+	/* Called before the guest looks at an item: the owner may change its data, not its size. NULL: nobody. */
+	void (*look)(void *opaque);
+	void *look_opaque;
 };
 
 /* Ports 0x510..0x51b. */

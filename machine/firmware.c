@@ -169,19 +169,43 @@ set_boot_order(struct rtc *rtc, const char *order)
 	rtc_set_cmos(rtc, 0x38, (u8)(nibble[2] << 4 | 1)); /* no check of diskettes' signatures */
 }
 
+/*
+ * Firmware puts the power management registers where it likes (SeaBIOS at 0x600, OVMF at 0xb000) before it asks for the
+ * tables that tell where they are. Only numbers change, no sizes.
+ */
+static void
+follow_pm_base(void *opaque)
+{
+	struct firmware *f = opaque;
+	struct acpi_files now;
+
+	if (f->board.pm_base == f->pc->acpi_pm.base)
+		return;
+	f->board.pm_base = (u16)f->pc->acpi_pm.base;
+	acpi_files_make(&now, &f->board);
+	assert(now.tables_size == f->acpi.tables_size && now.script_size == f->acpi.script_size);
+	memcpy(f->acpi.tables, now.tables, now.tables_size);
+	memcpy(f->acpi.rsdp, now.rsdp, now.rsdp_size);
+	memcpy(f->acpi.script, now.script, now.script_size);
+	acpi_files_free(&now);
+}
+
 void
 firmware_install(struct firmware *f, struct pc *pc)
 {
 	const struct config *config = pc->config;
 	const struct memory *memory = pc->sockets.memory;
-	struct acpi_board board = {.cpus = config->cpus, .pci_start = (u32)MEMORY_HOLE, .vga = config->vga};
 	struct fw_cfg *fw = &pc->fw_cfg;
 	u32 size;
 
+	f->pc = pc;
+	f->board = (struct acpi_board){.cpus = config->cpus, .pci_start = (u32)MEMORY_HOLE, .vga = config->vga};
 	for (unsigned i = 0; i < CONFIG_SERIALS; i++)
-		board.serial[i] = pc->sockets.serial[i] != NULL;
-	acpi_files_make(&f->acpi, &board);
+		f->board.serial[i] = pc->sockets.serial[i] != NULL;
+	acpi_files_make(&f->acpi, &f->board);
 	acpi_pm_set_firmware(&pc->acpi_pm);
+	fw->look = follow_pm_base;
+	fw->look_opaque = f;
 	i440fx_set_firmware(&pc->i440fx, f->bios, f->bios_size);
 	size = put_e820(f->e820, 0, memory->low_size);
 	size += put_e820(f->e820 + size, 0x100000000ull, memory->ram_size - memory->low_size);

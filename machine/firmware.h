@@ -4,11 +4,13 @@
 
 #include "base/types.h"
 #include "devices/acpi_loader.h"
+#include "devices/acpi_tables.h"
 #include "machine/config.h"
 
 struct pc;
 
 struct firmware {
+	struct pc *pc; /* that it is installed on */
 	u8 *bios;
 	u32 bios_size;
 	u8 *vga_rom; /* padded to a power of two */
@@ -18,6 +20,7 @@ struct firmware {
 	u8 *kernel, *initrd; /* for -kernel with -bios */
 	u32 kernel_size, setup_size, initrd_size;
 	struct acpi_files acpi;
+	struct acpi_board board; /* that they tell of */
 	u8 e820[2 * 20];
 	u8 sercon_port[8];
 };

@@ -92,7 +92,8 @@ void
 pc_firmware_setup(struct pc *pc)
 {
 	struct allocator next = {WINDOW_START, IO_START};
-	struct acpi_board board = {.cpus = pc->config->cpus, .pci_start = (u32)MEMORY_HOLE, .s3 = true, .vga = pc->config->vga};
+	struct acpi_board board = {.cpus = pc->config->cpus, .pci_start = (u32)MEMORY_HOLE, .s3 = true,
+				   .pm_base = ACPI_PM_BASE, .vga = pc->config->vga};
 
 	set_up_pics(pc->sockets.ports, assign_interrupts(pc));
 	for (unsigned devfn = 0; devfn < 256; devfn++)

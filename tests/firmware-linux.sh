@@ -1,6 +1,6 @@
 #!/bin/sh
-# Linux under firmware, for make check-slow: SeaBIOS, iPXE and a kernel over the network; UEFI and the kernel's EFI stub. On several
-# processors.
+# Linux under firmware, for make check-slow: SeaBIOS, iPXE and a kernel over the network; UEFI and the kernel's EFI stub, given by
+# fw_cfg, on a CD and on a disk. On several processors.
 #	tests/firmware-linux.sh NESTBOX IMAGES
 # IMAGES is what tests/images/build.sh made.
 [ $# = 2 ] || exit 1
@@ -46,4 +46,41 @@ if ovmf=$("$source/tests/package-file.sh" ovmf /usr/share/ovmf/OVMF.fd); then
 	verdict it_knows_the_firmware grep -q 'efi: EFI v2.* by EDK II' "$work/serial"
 	verdict it_found_both_processors grep -q 'Brought up 1 node, 2 CPUs' "$work/serial"
 fi
+
+# The kernel as an EFI program: with its parameters and initramfs in one file, on a CD and on a disk. On the disk it has a name
+# of its own: the shell's script makes it the first to boot, which the variables tell the next time.
+stub=$("$source/tests/package-file.sh" systemd-boot-efi /usr/lib/systemd/boot/efi/linuxx64.efi.stub) &&
+	code=$("$source/tests/package-file.sh" ovmf /usr/share/OVMF/OVMF_CODE.fd) && command -v mformat objcopy xorriso >/dev/null || {
+	echo "kernel as an EFI program: skipped (Debian packages systemd-boot-efi, ovmf, mtools, binutils, xorriso)"
+	exit $failed
+}
+printf 'console=ttyS0 nb.mode=boot\0' >"$work/parameters"
+objcopy --add-section .cmdline="$work/parameters" --change-section-vma .cmdline=0x30000 \
+	--add-section .linux="$images/vmlinuz" --change-section-vma .linux=0x2000000 \
+	--add-section .initrd="$images/l1small.cpio" --change-section-vma .initrd=0x3000000 "$stub" "$work/linux.efi"
+mkdir "$work/cd"
+for image in "$work/cd/esp" "$work/disk"; do
+	truncate -s 24M "$image"
+	mformat -i "$image" -T 49152 -h 16 -s 63 ::
+done
+mmd -i "$work/cd/esp" ::/EFI ::/EFI/BOOT
+mcopy -i "$work/cd/esp" "$work/linux.efi" ::/EFI/BOOT/BOOTX64.EFI
+xorriso -as mkisofs -quiet -o "$work/cd.iso" -e esp -no-emul-boot "$work/cd" 2>/dev/null
+verdict linux_is_an_efi_program_on_a_cd "$nestbox" -m 512 -clock 100000000 -nographic -nic none -bios "$ovmf" -cdrom "$work/cd.iso" \
+	-serial "file:$work/serial" -stop-after 30G -expect 'L1: up'
+
+printf '@echo -off\nbcfg boot add 0 fs0:\\linux.efi Linux\nreset -s\n' >"$work/startup.nsh"
+mcopy -i "$work/disk" "$work/linux.efi" "$work/startup.nsh" ::
+cp "$(dirname "$code")/OVMF_VARS.fd" "$work/variables"
+# by_variables OPTION...
+by_variables()
+{
+	"$nestbox" -m 512 -clock 100000000 -nographic -nic none -serial "file:$work/serial" -drive "file=$work/disk,format=raw" \
+		-drive "if=pflash,format=raw,unit=0,readonly=on,file=$code" -drive "if=pflash,format=raw,unit=1,file=$work/variables" \
+		-stop-after 30G "$@"
+}
+verdict the_uefi_shell_adds_a_boot_option by_variables
+verdict the_next_boot_takes_it by_variables -expect 'L1: up'
+verdict firmware_names_it grep -aq 'starting Boot.* "Linux"' "$work/serial"
+verdict linux_finds_the_power_management_registers_where_firmware_put_them grep -q 'ACPI: PM-Timer IO Port: 0xb008' "$work/serial"
 exit $failed

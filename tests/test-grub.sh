@@ -7,6 +7,10 @@ trap 'rm -rf "$work"' EXIT
 	echo "no GRUB (Debian packages grub-pc-bin, grub-common)"
 	exit 77
 }
+[ -x /sbin/sfdisk ] || command -v sfdisk >/dev/null || {
+	echo "no sfdisk (Debian package fdisk)"
+	exit 77
+}
 mkdir -p "$work/root/boot/grub"
 cat >"$work/root/boot/grub/grub.cfg" <<-EOT
 	set timeout=-1

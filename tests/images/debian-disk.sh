@@ -1,12 +1,13 @@
 #!/bin/sh
-# A disk image with a whole Debian 12: GRUB, kernel, initramfs, systemd, login on the screen and on the first serial port.
+# A disk image with a whole Debian 12: GRUB for BIOSes and for UEFI, kernel, initramfs, systemd, login on the screen and on the first
+# serial port.
 #	debian-disk.sh IMAGE
-# Built by mmdebstrap from the package registry; root has no password. Needs the Debian packages mmdebstrap, grub-pc-bin,
-# grub-common, e2fsprogs, and root's rights or user namespaces. Status 77 when mmdebstrap is not there.
+# Built by mmdebstrap from the package registry; root has no password. Needs the Debian packages mmdebstrap and those
+# that grub-disk.sh names, and root's rights or user namespaces. Status 77 when mmdebstrap is not there.
 
 set -eu
 [ $# = 1 ] || {
-	sed -n '2,5s/^# *//p' "$0" >&2
+	sed -n '2,6s/^# *//p' "$0" >&2
 	exit 1
 }
 command -v mmdebstrap >/dev/null || {

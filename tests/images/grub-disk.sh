@@ -1,39 +1,51 @@
 #!/bin/sh
 # A disk image with GRUB, made from files alone: no root, no loop devices.
 #	grub-disk.sh IMAGE SIZE-IN-MIB DIRECTORY | TAR
-# The one partition is ext4 and holds DIRECTORY or what TAR has, with boot/grub/grub.cfg in it. Needs the Debian packages
-# grub-pc-bin, grub-common and e2fsprogs; a TAR with other owners than root needs fakeroot.
+# Its last partition is ext4 and holds DIRECTORY or what TAR has, with boot/grub/grub.cfg in it. The table is a GPT. BIOSes find GRUB's boot
+# sector in front of it; UEFI firmware finds \EFI\BOOT\BOOTX64.EFI on the EFI system partition, if there is grub-efi-amd64-bin. Needs the Debian
+# packages grub-pc-bin, grub-common, fdisk, e2fsprogs, and mtools for UEFI; a TAR with other owners than root needs fakeroot.
 
 set -eu
 export LC_ALL=C
 umask 022
 [ $# = 3 ] || {
-	sed -n '2,5s/^# *//p' "$0" >&2
+	sed -n '2,6s/^# *//p' "$0" >&2
 	exit 1
 }
 PATH=$PATH:/usr/sbin:/sbin
 image=$1
 size=$2
 from=$3
-grub=/usr/lib/grub/i386-pc
-for tool in grub-mkimage mke2fs; do
+grub=/usr/lib/grub
+for tool in grub-mkimage mke2fs sfdisk; do
 	command -v $tool >/dev/null || {
-		echo "grub-disk.sh: no $tool (Debian packages grub-common, e2fsprogs)" >&2
+		echo "grub-disk.sh: no $tool (Debian packages grub-common, e2fsprogs, fdisk)" >&2
 		exit 1
 	}
 done
-[ -r $grub/boot.img ] || {
-	echo "grub-disk.sh: no $grub/boot.img (Debian package grub-pc-bin)" >&2
+[ -r $grub/i386-pc/boot.img ] || {
+	echo "grub-disk.sh: no $grub/i386-pc/boot.img (Debian package grub-pc-bin)" >&2
 	exit 1
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-start=2048				# sectors before the partition: GRUB lies in them
-count=$((size * 2048 - start))
+# In sectors: GRUB for BIOSes, for UEFI, the files; the table's copy takes the last 33.
+core=40
+esp=2048
+start=10240
+count=$((size * 2048 - start - 40))
+uuid=6e657374-626f-782e-6469-736b2e696d67
 rm -f "$image"
 truncate -s "${size}M" "$image"
-uuid=6e657374-626f-782e-6469-736b2e696d67
+sfdisk -q --no-tell-kernel "$image" <<-EOT
+	label: gpt
+	label-id: $uuid
+	first-lba: 34
+	start=$core, size=$((esp - core)), type=21686148-6449-6E6F-744E-656564454649, uuid=$(echo $uuid | sed 's/.$/1/')
+	start=$esp, size=$((start - esp)), type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, uuid=$(echo $uuid | sed 's/.$/2/')
+	start=$start, size=$count, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4, uuid=$(echo $uuid | sed 's/.$/3/')
+EOT
 fill='mke2fs -q -t ext4 -L nestbox -U $uuid -E "offset=$((start * 512)),hash_seed=$uuid" \
 	-O ^metadata_csum_seed,^orphan_file -d "$1" "$2" "$3k"'
 if [ -d "$from" ]; then
@@ -45,23 +57,27 @@ else
 	start=$start uuid=$uuid $fakeroot sh -ec 'tar -C "$1" -xf "$4" --exclude=./dev/*; '"$fill" sh "$work/root" "$image" $((count / 2)) "$from"
 fi
 
-# Boot sector: GRUB's code, then the table with one active partition of type 83h. The core image lies right behind it,
-# where GRUB's boot sector looks for it.
-grub-mkimage -O i386-pc -o "$work/core" -p '(hd0,msdos1)/boot/grub' biosdisk part_msdos ext2 normal linux linux16 configfile echo \
-	test serial terminal sleep halt reboot search
-dd if=$grub/boot.img of="$image" bs=446 count=1 conv=notrunc 2>/dev/null
-dd if="$work/core" of="$image" bs=512 seek=1 conv=notrunc 2>/dev/null
-[ "$(stat -c %s "$work/core")" -le $(((start - 1) * 512)) ]
+echo 'search --no-floppy --set=root --label nestbox
+set prefix=($root)/boot/grub' >"$work/find"
+modules='part_gpt part_msdos ext2 normal linux configfile echo test serial terminal sleep halt reboot search search_label'
 
-# little NUMBER: four bytes
+# little NUMBER AT: puts four bytes into the image
 little()
 {
-	printf "\\$(printf %o $(($1 & 255)))\\$(printf %o $(($1 >> 8 & 255)))\\$(printf %o $(($1 >> 16 & 255)))\\$(printf %o $(($1 >> 24)))"
+	printf "\\$(printf %o $(($1 & 255)))\\$(printf %o $(($1 >> 8 & 255)))\\$(printf %o $(($1 >> 16 & 255)))\\$(printf %o $(($1 >> 24)))" |
+		dd of="$image" bs=1 seek=$2 conv=notrunc 2>/dev/null
 }
 
-{
-	printf '\200\376\377\377\203\376\377\377'
-	little $start
-	little $count
-} | dd of="$image" bs=1 seek=446 conv=notrunc 2>/dev/null
-printf '\125\252' | dd of="$image" bs=1 seek=510 conv=notrunc 2>/dev/null
+# The boot sector has at 5ch the first sector of the core image; the end of that one tells where the second is.
+grub-mkimage -O i386-pc -o "$work/core" -p /boot/grub -c "$work/find" biosdisk linux16 $modules
+[ "$(stat -c %s "$work/core")" -le $(((esp - core) * 512)) ]
+dd if=$grub/i386-pc/boot.img of="$image" bs=440 count=1 conv=notrunc 2>/dev/null
+dd if="$work/core" of="$image" bs=512 seek=$core conv=notrunc 2>/dev/null
+little $core 92
+little $((core + 1)) $((core * 512 + 500))
+
+[ -d $grub/x86_64-efi ] || exit 0
+grub-mkimage -O x86_64-efi -o "$work/BOOTX64.EFI" -p /boot/grub -c "$work/find" efi_gop $modules
+mformat -i "$image@@${esp}s" -T $((start - esp)) -h 16 -s 63 -N 6e657374 ::
+mmd -i "$image@@${esp}s" ::/EFI ::/EFI/BOOT
+mcopy -i "$image@@${esp}s" "$work/BOOTX64.EFI" ::/EFI/BOOT

@@ -204,6 +204,23 @@ visit(void *opaque, struct state *s)
 }
 
 static void
+with_firmware_there_are_none_until_it_says_where(void **state)
+{
+	struct board *b = *state;
+
+	acpi_pm_set_firmware(&b->pm);
+	assert_int_equal(get(b, 4, 2), 0xffff);
+	pci_config_write(&b->bus, FUNCTION, 0x40, 4, 0xb001);
+	assert_int_equal(ports_read(b->f->ports, 0xb004, 2), 0xffff);
+	pci_config_write(&b->bus, FUNCTION, 0x80, 1, 1);
+	assert_int_equal(ports_read(b->f->ports, 0xb004, 2), 0);
+	assert_int_equal(b->pm.base, 0xb000);
+	pci_bus_reset(&b->bus);
+	assert_int_equal(ports_read(b->f->ports, 0xb004, 2), 0xffff);
+	assert_int_equal(get(b, 4, 2), 0xffff);
+}
+
+static void
 random_accesses_do_no_harm(void **state)
 {
 	struct board *b = *state;
@@ -231,6 +248,7 @@ main(void)
 		TEST(s5_powers_off),
 		TEST(s3_sleeps_until_the_alarm),
 		TEST(firmware_may_move_the_ports),
+		TEST(with_firmware_there_are_none_until_it_says_where),
 		TEST(random_accesses_do_no_harm),
 	};
 

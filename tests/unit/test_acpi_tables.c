@@ -16,7 +16,7 @@ struct tables {
 static int
 setup(void **state)
 {
-	static const struct acpi_board board = {.cpus = 3, .serial = {true, true}, .s3 = true, .pci_start = 0xc0000000};
+	static const struct acpi_board board = {.cpus = 3, .serial = {true, true}, .s3 = true, .pm_base = 0x600, .pci_start = 0xc0000000};
 	struct tables *t = calloc(1, sizeof(*t));
 
 	t->bytes = acpi_tables_build(&board, BASE, &t->size, &t->facs);
@@ -142,7 +142,7 @@ the_madt_lists_processors_and_inputs(void **state)
 static void
 many_processors_fit(void **state)
 {
-	static const struct acpi_board board = {.cpus = 300, .pci_start = 0xc0000000};
+	static const struct acpi_board board = {.cpus = 300, .pm_base = 0x600, .pci_start = 0xc0000000};
 	struct tables t;
 	const u8 *madt;
 	unsigned x2apics = 0;

@@ -121,6 +121,30 @@ dma_reads_skips_and_selects(void **state)
 }
 
 static void
+change(void *opaque)
+{
+	memcpy(opaque, "SECOND", 6);
+}
+
+/* Tables that follow what firmware has done. */
+static void
+the_owner_hears_before_the_guest_looks(void **state)
+{
+	struct board *b = *state;
+	char text[] = "second";
+
+	b->cfg.file[0].data = (u8 *)text;
+	b->cfg.look = change;
+	b->cfg.look_opaque = text;
+	assert_int_equal(number(b, 0x20, 6), 0x444e4f434553); /* "SECOND" */
+	memcpy(text, "second", 6);
+	assert_int_equal(request(b, 0x20 << 16 | BIT(3) | BIT(1), 6, 0x2000), 0);
+	memcpy(text, "second", 6);
+	dma_read(b->f->memory, 0x2000, text, 6);
+	assert_memory_equal(text, "SECOND", 6);
+}
+
+static void
 dma_writes_are_refused(void **state)
 {
 	struct board *b = *state;
@@ -166,6 +190,7 @@ main(void)
 		TEST(items_are_read_byte_by_byte),
 		TEST(the_directory_lists_files_by_name),
 		TEST(dma_reads_skips_and_selects),
+		TEST(the_owner_hears_before_the_guest_looks),
 		TEST(dma_writes_are_refused),
 		TEST(absurd_requests_end),
 		TEST(random_accesses_do_no_harm),
