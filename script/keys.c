@@ -1,6 +1,7 @@
-/* Keys by name and by character: scan codes of set 1, US layout. IBM PC/AT Technical Reference, "Keyboard". */
+/* Keys by name (scan codes of set 1; IBM PC/AT Technical Reference, "Keyboard") and by character (gui/keymap.c). */
 #include <string.h>
 
+#include "gui/gui.h"
 #include "script/internal.h"
 
 #define SHIFT 0x100 /* above a code: with the left shift key */
@@ -17,32 +18,13 @@ static const struct {
 	{"pgup", 0xe049}, {"pgdn", 0xe051},   {"insert", 0xe052}, {"delete", 0xe053}, {"minus", 0x0c}, {"ctrl_r", 0xe01d}, {"alt_r", 0xe038},
 };
 
-/* Rows of the keyboard: the first key's code, characters without and with shift. */
-static const struct {
-	unsigned first;
-	const char *plain, *shifted;
-} rows[] = {
-	{0x02, "1234567890-=", "!@#$%^&*()_+"},
-	{0x10, "qwertyuiop[]", "QWERTYUIOP{}"},
-	{0x1e, "asdfghjkl;'`", "ASDFGHJKL:\"~"},
-	{0x2b, "\\zxcvbnm,./", "|ZXCVBNM<>?"},
-	{0x39, " ", ""},
-	{0x1c, "\n", ""},
-	{0x0f, "\t", ""},
-};
-
 static unsigned
 code_of_character(char c)
 {
-	const char *at;
+	bool shift;
+	unsigned code = keymap_character((u8)c, &shift);
 
-	for (unsigned i = 0; i < COUNT(rows) && c; i++) {
-		if ((at = strchr(rows[i].plain, c)))
-			return rows[i].first + (unsigned)(at - rows[i].plain);
-		if ((at = strchr(rows[i].shifted, c)))
-			return SHIFT | (rows[i].first + (unsigned)(at - rows[i].shifted));
-	}
-	return 0;
+	return code | (shift ? SHIFT : 0);
 }
 
 static unsigned
