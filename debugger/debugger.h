@@ -108,6 +108,8 @@ bool debugger_address_kind(const char *kind);
 struct breakpoint *debugger_probe(struct debugger *d, const char *what, void (*hit)(void *opaque, struct vcpu *cpu), void *opaque, char **error);
 /* It tells no more. Also from `hit`. */
 void debugger_probe_silence(struct debugger *d, struct breakpoint *probe);
+/* It is no more. Not from `hit`. */
+void debugger_probe_end(struct debugger *d, struct breakpoint *probe);
 const struct happening *debugger_happening(const struct debugger *d);
 
 /* The machine tells of what the processor's hooks do not see: "mmio" (a card's register was accessed), "packet" (write: the card sent it). */

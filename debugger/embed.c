@@ -166,6 +166,12 @@ debugger_probe_silence(struct debugger *d, struct breakpoint *probe)
 	breakpoint_able(d, probe, false);
 }
 
+void
+debugger_probe_end(struct debugger *d, struct breakpoint *probe)
+{
+	breakpoint_delete(d, probe);
+}
+
 const struct happening *
 debugger_happening(const struct debugger *d)
 {

@@ -230,14 +230,25 @@ probe_countdown(lua_State *L, struct subject *s, const char *what, u64 count)
 	p->left = count;
 }
 
+static void
+probe_free(struct probe *p)
+{
+	free(p->what);
+	free(p->key);
+	free(p->tally);
+	free(p);
+}
+
 void
 probes_end_countdowns(struct subject *s)
 {
-	for (struct probe *p = s->probes; p; p = p->next)
+	for (struct probe **link = &s->probes, *p; (p = *link);)
 		if (p->countdown) {
-			debugger_probe_silence(s->machine->debugger, p->breakpoint);
-			p->countdown = false;
-			p->left = 0;
+			*link = p->next;
+			debugger_probe_end(s->machine->debugger, p->breakpoint);
+			probe_free(p);
+		} else {
+			link = &p->next;
 		}
 }
 
@@ -250,10 +261,7 @@ probes_free(struct subject *s)
 	for (struct probe *p = s->probes; p; p = next) {
 		next = p->next;
 		luaL_unref(s->scenario->lua, LUA_REGISTRYINDEX, p->function);
-		free(p->what);
-		free(p->key);
-		free(p->tally);
-		free(p);
+		probe_free(p);
 	}
 	s->probes = NULL;
 }
