@@ -62,7 +62,7 @@ entry_physical(struct walk *w, u64 guest_physical, unsigned access, u64 *physica
 		return true;
 	if (w->peek)
 		return vmx_ept_peek(w->cpu, guest_physical, physical);
-	struct translation t = {.write_ok = true, .fetch_ok = true, .page_shift = 12};
+	struct translation t = {.write_ok = true, .fetch_ok = true};
 	vmx_ept_translate(w->cpu,
 			  &(struct ept_access){.guest_physical = guest_physical, .linear = w->linear, .access = access, .linear_valid = true}, &t);
 	*physical = t.physical;
@@ -388,7 +388,7 @@ load_pdptes(struct vcpu *cpu, u64 cr3)
 		u64 physical, address = (cr3 & 0xffffffe0) + n * 8;
 		physical = address & cpu->physical_mask;
 		if (cpu->nonroot && vmx_ept_enabled(cpu)) {
-			struct translation t = {.write_ok = true, .fetch_ok = true, .page_shift = 12};
+			struct translation t = {.write_ok = true, .fetch_ok = true};
 			vmx_ept_translate(cpu, &(struct ept_access){.guest_physical = address, .access = ACCESS_READ}, &t);
 			physical = t.physical;
 		}

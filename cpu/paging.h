@@ -8,7 +8,7 @@
 struct translation {
 	u64 physical; /* of the access's byte, after EPT */
 	u64 guest_physical;
-	u8 page_shift; /* 12, 21, 30: the smaller of guest page and EPT page */
+	u8 page_shift; /* 12, 21, 22, 30: of the guest's own page, which INVLPG drops as a whole, whatever EPT makes of it */
 	bool write_ok, fetch_ok; /* at the access's privilege; write_ok only if D is already set (guest and EPT) */
 	bool global;
 	bool special; /* must not be cached: APIC-access page, EPT permissions that differ within the page... */

@@ -35,7 +35,6 @@ enum ept_result { EPT_OK, EPT_NOT_PRESENT, EPT_MISCONFIGURED };
 
 struct ept_walk {
 	u64 physical;
-	unsigned shift;
 	u64 rights; /* AND of EPT_RIGHTS over the entries used; 0 once a not-present entry was met */
 	u64 entry[LEVELS], address[LEVELS];
 	unsigned levels;
@@ -150,7 +149,6 @@ walk(struct vcpu *cpu, u64 guest_physical, struct ept_walk *w)
 		if (leaf) {
 			u64 offset = BIT(shift) - 1;
 
-			w->shift = shift;
 			w->physical = (entry & BITS(~0ull, 51, 12) << 12 & ~offset) | (guest_physical & offset);
 			return EPT_OK;
 		}
@@ -287,7 +285,6 @@ vmx_ept_translate(struct vcpu *cpu, const struct ept_access *a, struct translati
 	if (vmx->eptp_tag & EPTP_ACCESSED_DIRTY)
 		dirty = set_flags(cpu, &w, a->guest_physical, access & ACCESS_WRITE);
 	t->physical = w.physical;
-	t->page_shift = MIN(t->page_shift, (u8)w.shift);
 	t->write_ok &= dirty && (w.rights & EPT_W);
 	t->fetch_ok &= fetch_ok;
 	if (vmx_is_apic_access_page(cpu, w.physical)) {

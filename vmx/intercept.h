@@ -110,7 +110,7 @@ bool vmx_mwait_stays_awake(const struct vcpu *cpu);
 /* --- paging --- */
 /*
  * EPT: guest-physical -> physical for the present EPTP; raises the EPT violation / misconfiguration exit (or
- * #VE). Fills physical, page_shift and rights
+ * #VE). Fills physical and rights
  * (intersected), sets EPT A/D, does PML. `linear_valid`: the access has a linear address; `final`: it is the
  * access itself, not a paging-structure
  * entry. `user`: the guest linear page is user mode (MBEC, advanced information). `guest_writable`, `guest_nx`:

@@ -2,6 +2,7 @@
 #include "tests/unit/vmx_fixture.h"
 
 #include "cpu/paging.h"
+#include "cpu/tlb.h"
 
 static struct vmx_fixture fixture, *f = &fixture;
 
@@ -70,7 +71,7 @@ four_levels_translate(void **state)
 	start("max", 0, 0);
 	assert_false(data(ACCESS_READ));
 	assert_int_equal(result.physical, 0x234123);
-	assert_int_equal(result.page_shift, 12);
+	assert_int_equal(result.page_shift, 21); /* stays the guest's */
 	assert_true(result.write_ok && result.fetch_ok);
 	fixture_free(f);
 }
@@ -83,7 +84,6 @@ large_pages_translate(void **state)
 	poke(f, PDE, 8, 0x800000 | WRITE_BACK | 0x87);
 	assert_false(data(ACCESS_READ));
 	assert_int_equal(result.physical, 0x805123);
-	assert_int_equal(result.page_shift, 21);
 	poke(f, PDPTE, 8, 0x40000000 | WRITE_BACK | 0x87);
 	assert_false(data(ACCESS_READ));
 	assert_int_equal(result.physical, 0x40605123);
@@ -321,6 +321,25 @@ mode_based_execute_control_separates_user_and_supervisor(void **state)
 }
 
 static void
+invlpg_drops_all_pieces_of_a_large_guest_page(void **state)
+{
+	(void)state;
+	start("max", 0, 0);
+	/* The guest's 2 MiB page at 6 MiB lies on 4 KiB pages. */
+	poke(f, PT + 1 * 8, 8, 0x235000 | WRITE_BACK | 7);
+	poke(f, 0x234000, 8, 5);
+	poke(f, 0x235000, 8, 1);
+	poke(f, 0x801000, 8, 2);
+	assert_int_equal(mem_read(f->cpu, 0x605000, 8), 5);
+	assert_int_equal(mem_read(f->cpu, 0x601000, 8), 1);
+	poke(f, PAGE_TABLES + 0x2000 + 3 * 8, 8, 0x800087);
+	assert_int_equal(mem_read(f->cpu, 0x601000, 8), 1);
+	tlb_flush_page(f->cpu, 0x605000);
+	assert_int_equal(mem_read(f->cpu, 0x601000, 8), 2);
+	fixture_free(f);
+}
+
+static void
 advanced_information_describes_the_guest_page(void **state)
 {
 	struct ept_access a = {.guest_physical = GPA,
@@ -438,6 +457,7 @@ main(void)
 		cmocka_unit_test(the_log_gets_pages_that_become_dirty),
 		cmocka_unit_test(a_full_log_exits_before_any_flag_is_set),
 		cmocka_unit_test(mode_based_execute_control_separates_user_and_supervisor),
+		cmocka_unit_test(invlpg_drops_all_pieces_of_a_large_guest_page),
 		cmocka_unit_test(advanced_information_describes_the_guest_page),
 		cmocka_unit_test(pdpte_loads_have_no_linear_address),
 		cmocka_unit_test(a_convertible_violation_becomes_an_exception),
