@@ -748,6 +748,9 @@ on_poll(void *opaque, u64 now)
 	ssize_t n;
 
 	(void)now;
+	/* What came in one piece with the packet that let the machine run. */
+	for (; g->client >= 0 && g->in_at < g->in_end && g->in[g->in_at] == 3; g->in_at++)
+		debugger_interrupt(d);
 	if (poll(&fd, 1, 0) <= 0)
 		return;
 	if (g->client < 0) {
