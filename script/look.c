@@ -97,7 +97,7 @@ kind_argument(lua_State *L, int index)
 {
 	const char *kind = luaL_optstring(L, index, "linear");
 
-	luaL_argcheck(L, debugger_address_kind(kind), index, "none of linear, gpa, phys");
+	luaL_argcheck(L, debugger_address_kind(kind), index, "none of linear, gpa, phys, guest");
 	return kind;
 }
 

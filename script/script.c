@@ -92,10 +92,14 @@ read_file(lua_State *L)
 		size = fread(luaL_prepbuffer(&buffer), 1, LUAL_BUFFERSIZE, file);
 		luaL_addsize(&buffer, size);
 		total += size;
-	} while (size && total < LARGEST_FILE);
+	} while (size && total <= LARGEST_FILE);
 	fclose(file);
 	luaL_pushresult(&buffer);
-	return 1;
+	if (!size)
+		return 1;
+	lua_pushnil(L);
+	lua_pushfstring(L, "%s: larger than %d MiB", path, LARGEST_FILE >> 20);
+	return 2;
 }
 
 static int
