@@ -13,6 +13,18 @@
 
 #define SECTORS 4096u
 
+/* The linker puts it in the library's place: a host disk that fails when data is written back. */
+static int sync_error;
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+
+int
+__wrap_fdatasync(int fd)
+{
+	errno = sync_error;
+	return sync_error ? -1 : __real_fdatasync(fd);
+}
+
 static char directory[] = "/tmp/nestbox-test-XXXXXX";
 
 static int
@@ -231,6 +243,38 @@ a_full_host_disk_is_an_error_of_the_write(void **state)
 	block_host_free(h);
 }
 
+/* What was lost stays lost, even if the host's next attempt says that all is well. */
+static void
+a_flush_that_fails_is_told_from_then_on(void **state)
+{
+	struct block_host *h;
+	struct block *block;
+	char text[512] = "";
+	int messages, standard = dup(2);
+
+	(void)state;
+	make_raw("raw", SECTORS * BLOCK_SECTOR);
+	h = opened("raw", NULL, false);
+	block = block_host_block(h);
+	write_sector(h, 1, 0x11, 0);
+	assert_int_equal(block->flush(block->host), 0);
+	fflush(stderr);
+	messages = open("messages", O_RDWR | O_CREAT | O_TRUNC, 0666);
+	dup2(messages, 2);
+	sync_error = ENOSPC;
+	assert_int_equal(block->flush(block->host), ENOSPC);
+	sync_error = 0;
+	assert_int_equal(block->flush(block->host), ENOSPC);
+	assert_int_equal(block_host_statistics(h)->errors, 2);
+	block_host_free(h);
+	fflush(stderr);
+	dup2(standard, 2);
+	close(standard);
+	assert_true(pread(messages, text, sizeof(text) - 1, 0) > 0);
+	close(messages);
+	assert_string_equal(text, "nestbox: raw: cannot flush: No space left on device (the guest is told)\n");
+}
+
 static void
 a_file_cut_off_while_in_use_is_an_error_of_the_read(void **state)
 {
@@ -389,6 +433,7 @@ main(void)
 		cmocka_unit_test(an_image_has_one_writer_or_readers),
 		cmocka_unit_test(a_guessed_format_stays),
 		cmocka_unit_test(a_full_host_disk_is_an_error_of_the_write),
+		cmocka_unit_test(a_flush_that_fails_is_told_from_then_on),
 		cmocka_unit_test(a_file_cut_off_while_in_use_is_an_error_of_the_read),
 		cmocka_unit_test(formats_of_others_are_served),
 		cmocka_unit_test(damaged_images_are_refused_by_one_line),
