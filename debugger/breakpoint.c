@@ -117,12 +117,10 @@ breakpoints_apply(struct debugger *d)
 
 /* --- deciding --- */
 
-static bool
-filtered(const struct debugger *d, const struct vcpu *cpu)
+bool
+breakpoints_elsewhere(const struct debugger *d, const struct vcpu *cpu)
 {
 	if (d->only_level >= 0 && d->only_level != level_of(cpu))
-		return true;
-	if (d->only_cpu >= 0 && d->only_cpu != (int)cpu->index)
 		return true;
 	return d->only_vpid >= 0 && d->only_vpid != (cpu->nonroot && cpu->vmx ? (int)cpu->vmx->vmcs.vpid : 0);
 }
@@ -146,11 +144,12 @@ holds(struct debugger *d, struct vcpu *cpu, struct breakpoint *b)
 	const char *at = b->condition, *error;
 	u64 value = 1;
 
-	if ((b->gdb || b->number) && filtered(d, cpu))
+	if ((b->gdb || b->number) && (breakpoints_elsewhere(d, cpu) || (d->only_cpu >= 0 && d->only_cpu != (int)cpu->index)))
 		return false;
-	if (b->only_cpu && b->only_cpu != cpu)
+	if ((b->only_cpu && b->only_cpu != cpu) || (b->only_level && b->only_level != level_of(cpu)))
 		return false;
-	if (b->least_rsp && cpu->r[RSP] < b->least_rsp)
+	/* Further up is another stack. */
+	if (b->least_rsp && cpu->r[RSP] - b->least_rsp >= FRAME_REACH)
 		return false;
 	if (b->condition) {
 		d->cpu = cpu;

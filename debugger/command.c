@@ -63,7 +63,7 @@ command_syntax(struct debugger *d, const char *arguments)
 static const struct command commands[] = {
 	{"continue", "c", "", "run until something stops the machine; Ctrl-C does", "c", command_continue, REPEATS | RUNS},
 	{"step", "s", "[N]", "execute N instructions of the selected processor, one by default", "step 10", command_step, REPEATS | RUNS},
-	{"next", "n", "[N]", "the same, but calls and repeated instructions count as one", "next", command_next, REPEATS | RUNS},
+	{"next", "n", "[N]", "the same, but calls, repeated instructions and VM exits count as one", "next", command_next, REPEATS | RUNS},
 	{"finish", NULL, "", "run until the present function has returned", "finish", command_finish, REPEATS | RUNS},
 	{"until", "u", "ADDR | icount N | time N", "run to an address, a number of instructions or a time in cycles", "until icount 1000000",
 	 command_until, RUNS},

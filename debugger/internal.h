@@ -54,6 +54,9 @@ enum break_kind {
 /* ADDRESS_GUEST: linear in the guest of the current VMCS, wherever the processor is. ADDRESS_VIRTUAL: a selector and an offset. */
 enum address_kind { ADDRESS_LINEAR, ADDRESS_GUEST_PHYSICAL, ADDRESS_PHYSICAL, ADDRESS_GUEST, ADDRESS_VIRTUAL };
 
+/* A stack pointer that is further up than this belongs to another stack: a thread switch, not a return. */
+#define FRAME_REACH 0x4000
+
 struct breakpoint {
 	unsigned number; /* 0: internal, gdb's */
 	enum break_kind kind;
@@ -65,6 +68,7 @@ struct breakpoint {
 	bool on_read, on_write;
 	u64 least_rsp; /* of temporary ones of `next`: only in this frame or further out; 0: none */
 	struct vcpu *only_cpu;
+	int only_level; /* 0: any */
 	char *condition, *commands;
 	u64 hits, ignore;
 	void (*hit)(void *opaque, struct vcpu *cpu); /* of a probe: told, does not stop */
@@ -95,6 +99,8 @@ struct debugger {
 	u64 steps;
 	bool finishing, finish_return;
 	u64 finish_rsp;
+	int step_level; /* steps are counted there only; 0: everywhere */
+	bool step_only; /* and where `only level` and `only vpid` allow */
 	struct event until;
 	enum stop_kind stop;
 	const struct breakpoint *stop_at;
@@ -213,6 +219,8 @@ void breakpoints_init(struct debugger *d);
 struct breakpoint *breakpoint_add(struct debugger *d, struct breakpoint b);
 void breakpoint_delete(struct debugger *d, struct breakpoint *b);
 void breakpoints_apply(struct debugger *d);
+/* Does `only level` or `only vpid` keep breakpoints from stopping the processor where it is? */
+bool breakpoints_elsewhere(const struct debugger *d, const struct vcpu *cpu);
 bool breakpoints_at(struct debugger *d, struct vcpu *cpu, u64 linear);
 /* Reads what stands after "break"; on failure complains. */
 bool breakpoint_parse(struct debugger *d, const char *arguments, struct breakpoint *b);

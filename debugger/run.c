@@ -5,9 +5,6 @@
 
 #include "debugger/internal.h"
 
-/* Further up than this is another stack: a thread switch, not a return. */
-#define STACK 0x4000
-
 u64
 linear_rip(const struct vcpu *cpu)
 {
@@ -49,12 +46,19 @@ is_return(struct vcpu *cpu)
 	return code[0] == 0xc3 || code[0] == 0xc2 || code[0] == 0xcb || code[0] == 0xca || code[0] == 0xcf;
 }
 
+/* Not while a VM exit or entry has led elsewhere, if that is to be stepped over. */
+static bool
+steps_here(const struct debugger *d, const struct vcpu *cpu)
+{
+	return d->step_cpu == cpu && (!d->step_level || d->step_level == level_of(cpu)) && !(d->step_only && breakpoints_elsewhere(d, cpu));
+}
+
 /* Is the step that was asked for over, before the instruction at RIP? */
 static bool
 step_is_over(struct debugger *d, struct vcpu *cpu)
 {
 	if (d->finishing)
-		return d->finish_return && cpu->r[RSP] - d->finish_rsp - 1 < STACK;
+		return d->finish_return && cpu->r[RSP] - d->finish_rsp - 1 < FRAME_REACH;
 	return d->steps-- <= 1;
 }
 
@@ -71,14 +75,14 @@ on_instruction(void *opaque, struct vcpu *cpu)
 	if (d->pass.cpu == cpu)
 		d->pass.cpu = NULL;
 	if (!here) {
-		if (d->step_cpu == cpu && step_is_over(d, cpu)) {
+		if (steps_here(d, cpu) && step_is_over(d, cpu)) {
 			d_stop(d, cpu, STOP_STEP, "%s", "");
 			return true;
 		}
 		if (hooks_announced(&d->hooks, linear) && breakpoints_at(d, cpu, linear))
 			return true;
 	}
-	if (d->finishing && d->step_cpu == cpu)
+	if (d->finishing && steps_here(d, cpu))
 		d->finish_return = is_return(cpu);
 	return false;
 }
@@ -110,12 +114,15 @@ d_run(struct debugger *d)
 	if (d->hooks.stepping != step)
 		d->code_changed = true;
 	d->hooks.stepping = step;
+	/* Who steps in the guest of `only` stays there. */
+	d->step_only = step && !breakpoints_elsewhere(d, d->step_cpu);
 	for (unsigned n = 0; n < d->cpus->count; n++)
 		d->vcpu[n].mode = processor_mode(d->cpus->cpu[n]);
 	gdb_forget(d);
 	breakpoints_apply(d);
 	d->ended = !d->host.run(d->host.opaque);
 	d->step_cpu = NULL;
+	d->step_level = 0;
 	d->finishing = false;
 	event_disarm(d->cpus->events, &d->until);
 	if (d->hooks.stepping) {
@@ -199,7 +206,8 @@ run_to(struct debugger *d, u64 linear, u64 least_rsp)
 								     .first = linear,
 								     .last = linear,
 								     .least_rsp = least_rsp,
-								     .only_cpu = least_rsp ? d->cpu : NULL});
+								     .only_cpu = least_rsp ? d->cpu : NULL,
+								     .only_level = least_rsp ? level_of(d->cpu) : 0});
 
 	d_run(d);
 	if (d->stop_at == b) {
@@ -230,6 +238,7 @@ command_next(struct debugger *d, const char *arguments)
 			run_to(d, linear + length, d->cpu->r[RSP]);
 		} else {
 			d->step_cpu = d->cpu;
+			d->step_level = level_of(d->cpu);
 			d->steps = 1;
 			run_and_tell(d);
 		}
@@ -250,6 +259,7 @@ command_finish(struct debugger *d, const char *arguments)
 		return;
 	}
 	d->step_cpu = d->cpu;
+	d->step_level = level_of(d->cpu);
 	d->finishing = true;
 	d->finish_return = is_return(d->cpu);
 	d->finish_rsp = d->cpu->r[RSP];

@@ -240,6 +240,52 @@ only_restricts_breakpoints_to_a_level(void **state)
 }
 
 static void
+next_goes_over_exits_and_step_where_only_says_so(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\xa2\x0f\xa2\x0f\xa2\x90\x0f\xa2"); /* cpuid, three times; nop; cpuid */
+	command("break 0x30000");
+	command("continue");
+	expect("next", "L2 #");
+	assert_int_equal(f->cpu->rip, GUEST_CODE + 2);
+	command("only level 2");
+	expect("step", "L2 #");
+	assert_int_equal(f->cpu->rip, GUEST_CODE + 4);
+	command("only off");
+	expect("step", "L1 #");
+	assert_int_equal(f->cpu->rip, HOST_CODE);
+	/* Outside of what `only` names it does not count. */
+	command("only level 2");
+	expect("step", "L1 #");
+	assert_int_equal(f->cpu->rip, HOST_CODE + 3);
+	command("break 0x50012");
+	command("only off");
+	command("continue");
+	/* Over the guest: vmresume, nop, cpuid. */
+	expect("next", "L1 #");
+	assert_int_equal(f->cpu->rip, HOST_CODE);
+	assert_int_equal(f->v->guest_rip, GUEST_CODE + 7);
+}
+
+/* The hypervisor executes what lies at the return address, too. */
+static void
+next_returns_in_its_own_level(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\xa2\xc3"); /* cpuid; ret */
+	f->v->guest_rip = HOST_CODE - 5;
+	f->v->host_rsp = f->v->guest_rsp + 16;
+	poke(f, HOST_CODE - 5, 1, 0xe8);
+	poke(f, HOST_CODE - 4, 4, (u32)(GUEST_CODE - HOST_CODE));
+	command("break 0x4fffb");
+	command("continue");
+	expect("next", "L2 #");
+	assert_int_equal(f->cpu->rip, HOST_CODE);
+	assert_int_equal(f->cpu->r[RSP], GUEST_STACK);
+	assert_int_equal(f->v->exit_reason, 10);
+}
+
+static void
 commands_run_at_their_breakpoint(void **state)
 {
 	(void)state;
@@ -364,6 +410,8 @@ main(void)
 		T(vmcs_check_lists_all_broken_rules),
 		T(vmcs_check_in_a_real_mode_guest_judges_the_hypervisors_mode),
 		T(only_restricts_breakpoints_to_a_level),
+		T(next_goes_over_exits_and_step_where_only_says_so),
+		T(next_returns_in_its_own_level),
 		T(commands_run_at_their_breakpoint),
 		T(looking_changes_nothing),
 		T(wrong_commands_are_refused_in_words),
