@@ -1,26 +1,11 @@
 #!/bin/sh
 # The debugger's shell by pipe, by -ex and in a pseudo-terminal, and gdb against the stub, on a small kernel. Run in the build directory.
-source=${srcdir:-$(dirname "$0")/..}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
+shown=out
 kernel=$work/kernel
-failed=0
 
-${CC:-cc} -m32 -nostdlib -static -no-pie -g -Wl,-Ttext=0x100000,--build-id=none -o "$kernel" "$source/tests/guest/debug.S" || exit 1
+assemble debug "$kernel" -g
 machine="-m 16 -nodefaults -kernel $kernel"
-
-# says NAME TEXT: the last output has a line with TEXT.
-says()
-{
-	if grep -qF -- "$2" "$work/out"; then
-		echo "[       OK ] $1"
-	else
-		echo "[  FAILED  ] $1"
-		echo "no '$2' in:"
-		cat "$work/out"
-		failed=1
-	fi
-}
 
 # shell COMMANDS
 shell()
@@ -109,7 +94,7 @@ says the_history_is_kept "status 5"
 
 # Two processors: the second starts, and each can be selected.
 two=$work/two
-${CC:-cc} -m32 -nostdlib -static -no-pie -g -Wl,-Ttext=0x100000,--build-id=none -o "$two" "$source/tests/guest/two.S" || exit 1
+assemble two "$two" -g
 count1=0x$(nm "$two" | sed -n 's/ . count1$//p')
 machine_of_one=$machine
 machine="-m 16 -nodefaults -smp 2 -kernel $two"
@@ -221,5 +206,7 @@ if command -v gdb >/dev/null; then
 	says gdb_comes_back '= 1'
 	says no_breakpoint_is_left 'No breakpoints or watchpoints.'
 	wait $nestbox
+else
+	echo "[  SKIPPED ] gdb at the stub: no gdb"
 fi
 exit $failed

@@ -1,12 +1,10 @@
 #!/bin/sh
 # nestbox-diff finds the very instruction at which two processor models part, and says when there is none. Run in the build directory.
-source=${srcdir:-$(dirname "$0")/..}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
+. "$(dirname "$0")/lib.sh"
+shown=out
 
 for guest in ends late; do
-	${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000,--build-id=none -o "$work/$guest" "$source/tests/guest/$guest.S" || exit 1
+	assemble $guest "$work/$guest"
 done
 
 # run NAME STATUS ARGUMENT...
@@ -15,26 +13,13 @@ run()
 	name=$1
 	status=$2
 	shift 2
-	"$source/tools/nestbox-diff" "$@" >"$work/out" 2>&1 </dev/null
-	got=$?
-	if [ $got = "$status" ]; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name: status $got instead of $status"
-		cat "$work/out"
-		failed=1
-	fi
+	verdict "$name" ends "$status" both "$source/tools/nestbox-diff" "$@" </dev/null
 }
 
+# says NAME PATTERN
 says()
 {
-	if grep -qE -- "$2" "$work/out"; then
-		echo "[       OK ] $1"
-	else
-		echo "[  FAILED  ] $1: no '$2' in:"
-		cat "$work/out"
-		failed=1
-	fi
+	verdict "$1" grep -qE -- "$2" "$work/out"
 }
 
 machine="-m 16 -nodefaults -kernel"

@@ -1,9 +1,6 @@
 #!/bin/sh
 # Scenarios: those of tests/scenario/ pass, and failures, skips and budgets end as docs/SCENARIOS.md says. Run in the build directory.
-source=${srcdir:-$(dirname "$0")/..}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
+. "$(dirname "$0")/lib.sh"
 
 arguments="-arg work=$work"
 for guest in "$source"/tests/guest/*.S; do
@@ -12,7 +9,7 @@ for guest in "$source"/tests/guest/*.S; do
 	*multiboot*) ;;
 	*) continue ;;
 	esac
-	${CC:-cc} -m32 -nostdlib -static -no-pie -g -Wl,-Ttext=0x100000,--build-id=none -o "$work/$name" "$guest" || exit 1
+	assemble "$name" "$work/$name" -g
 	arguments="$arguments -arg $name=$work/$name"
 done
 
@@ -23,27 +20,7 @@ run()
 	status=$2
 	scenario=$3
 	shift 3
-	./nestbox -script "$scenario" $arguments "$@" >"$work/out" 2>"$work/err" </dev/null
-	got=$?
-	if [ $got = "$status" ]; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name: status $got instead of $status"
-		cat "$work/out" "$work/err"
-		failed=1
-	fi
-}
-
-# says NAME TEXT: the last run's output has TEXT.
-says()
-{
-	if cat "$work/out" "$work/err" | grep -qF -- "$2"; then
-		echo "[       OK ] $1"
-	else
-		echo "[  FAILED  ] $1: no '$2' in:"
-		cat "$work/out" "$work/err"
-		failed=1
-	fi
+	verdict "$name" ends "$status" ./nestbox -script "$scenario" $arguments "$@" </dev/null
 }
 
 for scenario in "$source"/tests/scenario/*.lua; do
@@ -63,12 +40,7 @@ run a_failure_is_status_1 1 "$work/s.lua" -artifacts "$work/left"
 says a_failure_names_file_and_line "s.lua:3: sum is 2 (0x2), not 3 (0x3)"
 says the_verdict_is_printed "FAIL $work/s.lua: $work/s.lua:3:"
 for file in message.txt machine0/serial0.log machine0/cpu0.txt machine0/exits.txt machine0/stats.json machine0/machine.ini; do
-	if [ -s "$work/left/$file" ]; then
-		echo "[       OK ] a_failure_leaves_$file"
-	else
-		echo "[  FAILED  ] a_failure_leaves_$file"
-		failed=1
-	fi
+	verdict "a_failure_leaves_$file" test -s "$work/left/$file"
 done
 
 write "skip('no disk')"

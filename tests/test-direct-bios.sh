@@ -1,10 +1,8 @@
 #!/bin/sh
 # BIOS services of direct boot, called in real mode: results and carry flags by the Interrupt List. Run in the build directory.
-source=${srcdir:-$(dirname "$0")/..}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
 
-${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000,--build-id=none -o "$work/kernel" "$source/tests/guest/bios.S" || exit 1
+assemble bios "$work/kernel"
 ./nestbox -m 16 -nodefaults -serial stdio -kernel "$work/kernel" -device isa-debug-exit,iobase=0xf4,iosize=4 -rtc base=2024-02-29T12:00:00 \
 	-timeout 60 </dev/null >"$work/out" 2>"$work/err"
 status=$?
@@ -36,10 +34,9 @@ no key
 date 0000 0400 0000 2024 0229
 pci 0001 b101 0000 2024 0229
 EOT
-if [ $status = 33 ] && diff "$work/expected" "$work/out"; then
-	echo "[       OK ] services_of_direct_boot"
-else
-	echo "[  FAILED  ] services_of_direct_boot"
-	cat "$work/err"
-	exit 1
-fi
+services()
+{
+	[ $status = 33 ] && diff "$work/expected" "$work/out"
+}
+verdict services_of_direct_boot services
+exit $failed

@@ -1,43 +1,17 @@
 #!/bin/sh
 # How runs end: exit statuses, limits, mistakes on the command line, equal hashes of equal runs. Run in the build directory.
-source=${srcdir:-$(dirname "$0")/..}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/lib.sh"
 kernel=$work/kernel
-failed=0
 
-${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000,--build-id=none -o "$kernel" "$source/tests/guest/ends.S" || exit 1
+assemble ends "$kernel"
 
-# run NAME STATUS ARGUMENT...: runs nestbox and compares its exit status; output is in $work/out and $work/err.
+# run NAME STATUS ARGUMENT...
 run()
 {
 	name=$1
 	status=$2
 	shift 2
-	./nestbox "$@" >"$work/out" 2>"$work/err" </dev/null
-	got=$?
-	if [ $got = "$status" ]; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		echo "status $got instead of $status: nestbox $*"
-		cat "$work/out" "$work/err"
-		failed=1
-	fi
-}
-
-# fine NAME COMMAND...
-fine()
-{
-	name=$1
-	shift
-	if "$@"; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		cat "$work/out" "$work/err"
-		failed=1
-	fi
+	verdict "$name" ends "$status" ./nestbox "$@" </dev/null
 }
 
 # refused NAME TEXT ARGUMENT...: exit 1, nothing on standard output, one line on standard error with TEXT.
@@ -47,52 +21,52 @@ refused()
 	text=$2
 	shift 2
 	run "$name" 1 "$@"
-	fine "${name}_in_one_line_that_names_it" \
+	verdict "${name}_in_one_line_that_names_it" \
 		sh -c '[ ! -s "$1/out" ] && [ "$(wc -l <"$1/err")" = 1 ] && grep -qF -- "$0" "$1/err"' "$text" "$work"
 }
 
 machine="-m 16 -nodefaults -serial stdio -kernel $kernel"
 
 run acpi_power_off_is_status_0 0 $machine -append a
-fine the_serial_port_is_standard_output sh -c '[ "$(cat "$0/out")" = hello ]' "$work"
+verdict the_serial_port_is_standard_output sh -c '[ "$(cat "$0/out")" = hello ]' "$work"
 run debug_exit_gives_its_own_status 33 $machine -append d -device isa-debug-exit,iobase=0xf4,iosize=4
 run triple_fault_is_status_2 2 $machine -append t
-fine the_state_at_a_triple_fault_is_printed grep -q 'triple fault' "$work/err"
+verdict the_state_at_a_triple_fault_is_printed grep -q 'triple fault' "$work/err"
 run an_expected_text_is_status_0 0 $machine -append l -expect llo
 run a_missed_text_is_status_3 3 $machine -append a -expect goodbye
 run an_instruction_limit_is_status_3 3 $machine -append l -stop-after 1M
-fine the_limit_is_exact grep -q 'after 1000000 instructions' "$work/err"
+verdict the_limit_is_exact grep -q 'after 1000000 instructions' "$work/err"
 run a_time_limit_is_status_3 3 $machine -append l -timeout 0.2
 run a_time_limit_ends_a_halted_machine 3 $machine -append h -timeout 0.2
-${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000,--build-id=none -o "$work/faults" "$source/tests/guest/faults.S" || exit 1
+assemble faults "$work/faults"
 run exceptions_without_end_take_time 3 -m 16 -nodefaults -kernel "$work/faults" -timeout 2
 run without_reboot_a_reset_ends_the_run 0 $machine -append r -no-reboot
 run a_reset_boots_again 3 $machine -append r -stop-after 100k
-fine a_reset_boots_again_and_again sh -c '[ "$(grep -c hello "$0/out")" -gt 2 ]' "$work"
+verdict a_reset_boots_again_and_again sh -c '[ "$(grep -c hello "$0/out")" -gt 2 ]' "$work"
 
 run hashes_are_printed 3 $machine -append l -stop-after 100k -hash 30k
 grep hash "$work/err" >"$work/first"
-fine hashes_are_taken_where_asked sh -c '[ "$(cut -d " " -f 3 "$0/first" | tr "\n" " ")" = "30000 60000 90000 100000 " ]' "$work"
+verdict hashes_are_taken_where_asked sh -c '[ "$(cut -d " " -f 3 "$0/first" | tr "\n" " ")" = "30000 60000 90000 100000 " ]' "$work"
 run the_same_run_again 3 $machine -append l -stop-after 100k -hash 30k
 grep hash "$work/err" >"$work/second"
-fine equal_runs_have_equal_hashes cmp -s "$work/first" "$work/second"
+verdict equal_runs_have_equal_hashes cmp -s "$work/first" "$work/second"
 run a_run_with_other_stops 3 $machine -append l -stop-after 90k -hash 45k
-fine the_hash_does_not_depend_on_the_stops sh -c '[ "$(sed -n 3p "$0/first")" = "$(grep hash "$0/err" | tail -n 1)" ]' "$work"
+verdict the_hash_does_not_depend_on_the_stops sh -c '[ "$(sed -n 3p "$0/first")" = "$(grep hash "$0/err" | tail -n 1)" ]' "$work"
 
 run a_machine_is_saved_where_asked 3 $machine -append l -stop-after 45k -snapshot-save "$work/snapshot"
 run a_loaded_machine_goes_on 3 $machine -append l -snapshot-load "$work/snapshot" -stop-after 100k -hash 30k
 grep hash "$work/err" >"$work/second"
-fine a_loaded_machine_goes_on_identically sh -c 'tail -n 3 "$0/first" | cmp -s - "$0/second"' "$work"
-fine nothing_is_printed_twice test ! -s "$work/out"
+verdict a_loaded_machine_goes_on_identically sh -c 'tail -n 3 "$0/first" | cmp -s - "$0/second"' "$work"
+verdict nothing_is_printed_twice test ! -s "$work/out"
 refused a_snapshot_of_another_size "saved with other options" -m 17 -nodefaults -serial stdio -kernel "$kernel" \
 	-snapshot-load "$work/snapshot"
 head -c 1000 "$work/snapshot" >"$work/cut"
 refused a_cut_snapshot "$work/cut: ends" $machine -snapshot-load "$work/cut"
 run a_machine_that_is_off_is_not_saved 1 $machine -append a -snapshot-save "$work/off"
-fine nothing_is_left_of_a_machine_that_is_off test ! -e "$work/off"
+verdict nothing_is_left_of_a_machine_that_is_off test ! -e "$work/off"
 
 run stats_are_json_on_standard_output 3 -m 16 -nodefaults -kernel "$kernel" -append l -stop-after 10k -stats -
-fine stats_count_instructions grep -q '"instructions": 10000,' "$work/out"
+verdict stats_count_instructions grep -q '"instructions": 10000,' "$work/out"
 
 refused a_missing_kernel "/no/such: No such file" -kernel /no/such
 echo "not a kernel" >"$work/text"

@@ -1,93 +1,68 @@
 #!/bin/sh
 # A boot sector through SeaBIOS: disk, screen, memory map, power off. Run in the build directory.
-source=${srcdir:-$(dirname "$0")/..}
-[ -r "${NB_FIRMWARE:-/usr/share/seabios/bios-256k.bin}" ] || {
-	echo "no SeaBIOS (Debian package seabios)"
-	exit 77
-}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x7c00,--oformat=binary,--build-id=none -o "$work/disk" \
-	"$source/tests/guest/boot.S" || exit 1
+. "$(dirname "$0")/lib.sh"
+shown="out err screen.txt"
+[ -r "${NB_FIRMWARE:-/usr/share/seabios/bios-256k.bin}" ] || skip "no SeaBIOS (Debian package seabios)"
+sector boot "$work/disk"
 cp "$work/disk" "$work/original"
-
-# check NAME COMMAND...
-check()
-{
-	name=$1
-	shift
-	if "$@"; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		cat "$work/out" "$work/err" "$work/screen.txt"
-		failed=1
-	fi
-}
 
 # boot STATUS ARGUMENT...
 boot()
 {
 	status=$1
 	shift
-	./nestbox -m 16 -nic none -serial stdio -stop-after 300M "$@" >"$work/out" 2>"$work/err" </dev/null
-	got=$?
-	[ $got = "$status" ] || echo "status $got instead of $status" >>"$work/err"
-	[ $got = "$status" ]
+	ends "$status" ./nestbox -m 16 -nic none -serial stdio -stop-after 300M "$@" </dev/null
 }
 
-check a_boot_sector_runs_and_powers_off boot 0 -hda "$work/disk" -screendump "$work/screen.txt"
-check it_prints_on_the_serial_port grep -q 'hello from the boot sector' "$work/out"
-check it_reads_the_disk grep -q 'hello from the second sector' "$work/out"
-check it_finds_the_memory_map grep -q 'memory map' "$work/out"
-check firmware_and_guest_are_seen_on_the_screen \
+verdict a_boot_sector_runs_and_powers_off boot 0 -hda "$work/disk" -screendump "$work/screen.txt"
+verdict it_prints_on_the_serial_port grep -q 'hello from the boot sector' "$work/out"
+verdict it_reads_the_disk grep -q 'hello from the second sector' "$work/out"
+verdict it_finds_the_memory_map grep -q 'memory map' "$work/out"
+verdict firmware_and_guest_are_seen_on_the_screen \
 	sh -c 'grep -q SeaBIOS "$0" && grep -q "hello from the second sector" "$0"' "$work/screen.txt"
 dd if="$work/disk" bs=512 skip=1 count=1 of="$work/one" 2>/dev/null
 dd if="$work/disk" bs=512 skip=3 count=1 of="$work/three" 2>/dev/null
-check it_writes_the_disk cmp "$work/one" "$work/three"
+verdict it_writes_the_disk cmp "$work/one" "$work/three"
 cp "$work/original" "$work/disk"
-check a_snapshot_boots_too boot 0 -drive "file=$work/disk,snapshot=on"
-check a_snapshot_leaves_the_image_alone cmp "$work/original" "$work/disk"
-check a_picture_of_the_screen_is_written boot 0 -hda "$work/disk" -screendump "$work/screen.png"
-check it_is_a_png sh -c 'head -c 8 "$0" | od -An -tx1 | grep -q "89 50 4e 47 0d 0a 1a 0a"' "$work/screen.png"
+verdict a_snapshot_boots_too boot 0 -drive "file=$work/disk,snapshot=on"
+verdict a_snapshot_leaves_the_image_alone cmp "$work/original" "$work/disk"
+verdict a_picture_of_the_screen_is_written boot 0 -hda "$work/disk" -screendump "$work/screen.png"
+verdict it_is_a_png sh -c 'head -c 8 "$0" | od -An -tx1 | grep -q "89 50 4e 47 0d 0a 1a 0a"' "$work/screen.png"
 boot 0 -hda "$work/disk" -hash 0
 grep hash "$work/err" >"$work/first"
 cp "$work/original" "$work/disk"
 boot 0 -hda "$work/disk" -hash 0
-check equal_runs_have_equal_hashes sh -c '[ -s "$1/first" ] && grep hash "$1/err" | cmp -s - "$1/first"' x "$work"
-check a_missing_image_is_refused boot 1 -hda "$work/nothing"
+verdict equal_runs_have_equal_hashes sh -c '[ -s "$1/first" ] && grep hash "$1/err" | cmp -s - "$1/first"' x "$work"
+verdict a_missing_image_is_refused boot 1 -hda "$work/nothing"
 one_line()
 {
 	boot 1 -cdrom "$work/iso" "$@" && [ "$(wc -l <"$work/err")" = 1 ] && grep -q "$text" "$work/err"
 }
 head -c 40960 /dev/zero >"$work/iso"
 text='a CD without a boot record'
-check a_cd_without_a_boot_record_is_refused one_line
+verdict a_cd_without_a_boot_record_is_refused one_line
 text='a disk without a boot sector'
 head -c 65536 /dev/zero >"$work/zeros"
-check a_disk_without_a_boot_sector_is_refused one_line -boot c -hda "$work/zeros"
-check either_is_fine_beside_one_that_boots boot 0 -cdrom "$work/iso" -hda "$work/disk"
+verdict a_disk_without_a_boot_sector_is_refused one_line -boot c -hda "$work/zeros"
+verdict either_is_fine_beside_one_that_boots boot 0 -cdrom "$work/iso" -hda "$work/disk"
 head -c 3000 "$work/iso" >"$work/short.iso"
-check a_truncated_cd_is_refused boot 1 -cdrom "$work/short.iso"
+verdict a_truncated_cd_is_refused boot 1 -cdrom "$work/short.iso"
 (
 	flock 9
 	text='another process has it locked'
-	check a_locked_image_is_refused one_line -hda "$work/disk"
+	verdict a_locked_image_is_refused one_line -hda "$work/disk"
 	exit $failed
 ) 9<"$work/disk"
 failed=$?
-check a_format_that_is_not_known_is_refused boot 1 -drive "file=$work/disk,format=cow9"
-check a_missing_firmware_is_refused boot 1 -bios "$work/nothing"
+verdict a_format_that_is_not_known_is_refused boot 1 -drive "file=$work/disk,format=cow9"
+verdict a_missing_firmware_is_refused boot 1 -bios "$work/nothing"
 head -c 1000 "$work/original" >"$work/short"
-check a_truncated_image_is_refused boot 1 -hda "$work/short"
+verdict a_truncated_image_is_refused boot 1 -hda "$work/short"
 
-${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x7c00,--oformat=binary,--build-id=none -o "$work/legacy" \
-	"$source/tests/guest/legacy.S" || exit 1
-check old_software_runs boot 0 -hda "$work/legacy"
-check the_a20_gate_masks_bit_20 grep -q 'A20 by port 92h' "$work/out"
-check the_keyboard_controller_has_the_gate_too grep -q 'A20 by the keyboard controller' "$work/out"
-check x87_exceptions_come_as_irq_13_with_ignne grep -q 'IRQ 13' "$work/out"
-check io_breakpoints_trap grep -q 'I/O breakpoints' "$work/out"
+sector legacy "$work/legacy"
+verdict old_software_runs boot 0 -hda "$work/legacy"
+verdict the_a20_gate_masks_bit_20 grep -q 'A20 by port 92h' "$work/out"
+verdict the_keyboard_controller_has_the_gate_too grep -q 'A20 by the keyboard controller' "$work/out"
+verdict x87_exceptions_come_as_irq_13_with_ignne grep -q 'IRQ 13' "$work/out"
+verdict io_breakpoints_trap grep -q 'I/O breakpoints' "$work/out"
 exit $failed

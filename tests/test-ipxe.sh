@@ -1,29 +1,11 @@
 #!/bin/sh
 # iPXE drives the e1000 from a CD, and from the card's expansion ROM: DHCP, TFTP, a script. Run in the build directory.
 # iPXE waits by counting time: a slow clock has fewer instructions in the twenty seconds that this takes it.
-source=${srcdir:-$(dirname "$0")/..}
+. "$(dirname "$0")/lib.sh"
 cd_image=$("$source/tests/package-file.sh" ipxe /usr/lib/ipxe/ipxe.iso) || exit $?
 rom=$("$source/tests/package-file.sh" ipxe-qemu /usr/lib/ipxe/qemu/efi-e1000.rom) || exit $?
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failed=0
 mkdir "$work/tftp"
 printf '#!ipxe\necho IPXE-SCRIPT-%s\n' RAN >"$work/tftp/boot.ipxe"
-
-# check NAME COMMAND...
-check()
-{
-	name=$1
-	shift
-	if "$@"; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		tail -n 20 "$work/out"
-		cat "$work/err"
-		failed=1
-	fi
-}
 
 # boot CARD-PROPERTIES ARGUMENT...
 boot()
@@ -34,10 +16,10 @@ boot()
 		-stop-after 1500M "$@" >"$work/out" 2>"$work/err" </dev/null
 }
 
-check ipxe_from_a_cd_gets_address_and_script boot romfile= -cdrom "$cd_image" -expect IPXE-SCRIPT-RAN
-check the_card_s_rom_boots_over_the_network boot "romfile=$rom" -boot n -expect IPXE-SCRIPT-RAN
-check without_a_rom_there_is_no_network_boot \
+verdict ipxe_from_a_cd_gets_address_and_script boot romfile= -cdrom "$cd_image" -expect IPXE-SCRIPT-RAN
+verdict the_card_s_rom_boots_over_the_network boot "romfile=$rom" -boot n -expect IPXE-SCRIPT-RAN
+verdict without_a_rom_there_is_no_network_boot \
 	boot romfile= -boot n -expect 'No bootable device'
-check what_is_no_rom_is_refused sh -c '! ./nestbox -boot n -nic "user,romfile=$0" 2>"$1"' "$work/tftp/boot.ipxe" "$work/err"
-check the_message_says_so grep -q 'boot.ipxe: no expansion ROM' "$work/err"
+verdict what_is_no_rom_is_refused sh -c '! ./nestbox -boot n -nic "user,romfile=$0" 2>"$1"' "$work/tftp/boot.ipxe" "$work/err"
+verdict the_message_says_so grep -q 'boot.ipxe: no expansion ROM' "$work/err"
 exit $failed

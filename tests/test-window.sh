@@ -4,37 +4,18 @@
 # Display drivers are unloaded before LeakSanitizer looks, so what they keep has no name to suppress it by.
 ASAN_OPTIONS=detect_leaks=0
 export ASAN_OPTIONS
-source=${srcdir:-$(dirname "$0")/..}
+. "$(dirname "$0")/lib.sh"
+shown="err screen.txt"
 for program in Xvfb xdotool; do
-	command -v $program >/dev/null || {
-		echo "no $program (Debian packages xvfb, xdotool)"
-		exit 77
-	}
+	command -v $program >/dev/null || skip "no $program (Debian packages xvfb, xdotool)"
 done
 nestbox=$PWD/nestbox
-work=$(mktemp -d) || exit 1
 xvfb=
 machine=
 trap 'kill $machine $xvfb 2>/dev/null; rm -rf "$work"' EXIT
-failed=0
-${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x7c00,--oformat=binary,--build-id=none -o "$work/disk" \
-	"$source/tests/guest/keys.S" || exit 1
+sector keys "$work/disk"
 truncate -s 64K "$work/disk"
 cd "$work" || exit 1
-
-# check NAME COMMAND...
-check()
-{
-	name=$1
-	shift
-	if "$@"; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		cat err screen.txt 2>/dev/null
-		failed=1
-	fi
-}
 
 # soon COMMAND...: succeeds when the command does within half a minute.
 soon()
@@ -49,10 +30,7 @@ soon()
 # A display number that is free.
 Xvfb -displayfd 3 -screen 0 1280x1024x24 -nolisten tcp 3>number >xvfb.log 2>&1 &
 xvfb=$!
-soon test -s number || {
-	echo "Xvfb does not start"
-	exit 77
-}
+soon test -s number || skip "Xvfb does not start"
 DISPLAY=:$(cat number)
 export DISPLAY
 unset WAYLAND_DISPLAY SDL_VIDEODRIVER
@@ -83,20 +61,20 @@ title()
 start -display sdl
 soon xdotool search --name '^nestbox'
 window=$(xdotool search --name '^nestbox' | head -n 1)
-check a_window_opens test -n "$window"
-check firmware_starts_the_boot_sector soon grep -q 'type: ' shown
+verdict a_window_opens test -n "$window"
+verdict firmware_starts_the_boot_sector soon grep -q 'type: ' shown
 xdotool windowfocus "$window" 2>/dev/null
 xdotool key --delay 60 --window "$window" h e l l o space shift+w
-check what_is_typed_reaches_the_guest soon grep -q 'type: hello W' shown
-check the_title_tells_speed_and_time soon title '[0-9] MIPS  [0-9]*\.[0-9] s'
+verdict what_is_typed_reaches_the_guest soon grep -q 'type: hello W' shown
+verdict the_title_tells_speed_and_time soon title '[0-9] MIPS  [0-9]*\.[0-9] s'
 xdotool mousemove --window "$window" 100 100 click 1
-check a_click_grabs_the_mouse soon title 'Ctrl-Alt-G'
+verdict a_click_grabs_the_mouse soon title 'Ctrl-Alt-G'
 xdotool key --window "$window" ctrl+alt+g
 # The title is written twice a second.
 sleep 1
-check ctrl_alt_g_releases_it sh -c "! xdotool getwindowname $window | grep -q Ctrl-Alt-G"
+verdict ctrl_alt_g_releases_it sh -c "! xdotool getwindowname $window | grep -q Ctrl-Alt-G"
 xdotool key --window "$window" ctrl+alt+s
-check ctrl_alt_s_is_a_screenshot soon sh -c 'head -c 4 nestbox-1.png | grep -q PNG'
+verdict ctrl_alt_s_is_a_screenshot soon sh -c 'head -c 4 nestbox-1.png | grep -q PNG'
 # There is no window manager that would show it, but it must not hurt.
 xdotool key --window "$window" ctrl+alt+f
 sleep 0.5
@@ -105,21 +83,21 @@ sleep 0.5
 xdotool key --delay 60 --window "$window" x
 soon grep -q 'Wx' shown
 xdotool key --window "$window" Escape
-check escape_powers_off over 0
-check what_was_typed_is_on_the_screen grep -q 'type: hello Wx' screen.txt
+verdict escape_powers_off over 0
+verdict what_was_typed_is_on_the_screen grep -q 'type: hello Wx' screen.txt
 
 start -display sdl
 soon xdotool search --name '^nestbox'
 window=$(xdotool search --name '^nestbox' | head -n 1)
 soon grep -q 'type: ' shown
 xdotool key --window "$window" ctrl+alt+q
-check ctrl_alt_q_ends_the_machine over 0
+verdict ctrl_alt_q_ends_the_machine over 0
 
 
 DISPLAY=:99999 "$nestbox" -m 16 -display sdl -hda disk >out 2>err </dev/null
 status=$?
-check without_a_display_there_is_one_message sh -c "[ $status = 1 ] && [ \$(wc -l <err) = 1 ] && grep -q 'display sdl: no window' err"
+verdict without_a_display_there_is_one_message sh -c "[ $status = 1 ] && [ \$(wc -l <err) = 1 ] && grep -q 'display sdl: no window' err"
 env -u DISPLAY "$nestbox" -m 16 -display sdl -hda disk >out 2>err </dev/null
 status=$?
-check nor_without_the_variable sh -c "[ $status = 1 ] && [ \$(wc -l <err) = 1 ] && grep -q 'DISPLAY' err"
+verdict nor_without_the_variable sh -c "[ $status = 1 ] && [ \$(wc -l <err) = 1 ] && grep -q 'DISPLAY' err"
 exit $failed
