@@ -27,7 +27,7 @@ struct exit_record {
 	u64 time, icount, rip, qualification, gpa, gla, eptp, cr3, rsp;
 	u64 r[16]; /* the guest's general registers */
 	u64 guest_cycles, host_cycles; /* host_cycles: until the next entry; 0 while there was none */
-	u32 reason, interruption_info, interruption_error, vectoring_info, length, vmcs_index;
+	u32 reason, interruption_info, interruption_error, vectoring_info, length;
 	u16 vpid;
 	u8 cpu;
 	bool failed;

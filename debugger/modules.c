@@ -9,14 +9,16 @@
 
 #include "debugger/symbols.h"
 
+/* The guest's memory says how many: of all modules together, so many at most. */
 #define MODULES 1000
-#define MODULE_SYMBOLS (1u << 20)
-#define MODULE_ORCS (1u << 20)
+#define SYMBOLS (1u << 20)
+#define ORCS (1u << 22)
 
 struct reader {
 	struct debugger *d;
 	enum address_kind kind;
 	Dwarf_Die module; /* struct module */
+	u64 symbols, orcs; /* taken so far */
 };
 
 /* --- layouts --- */
@@ -129,7 +131,7 @@ read_symbols(struct reader *r, u64 module, struct table *t)
 	if (!field(r, kallsyms, &type, "symtab", 8, &symbols) || !field(r, kallsyms, &type, "num_symtab", 4, &count) ||
 	    !field(r, kallsyms, &type, "strtab", 8, &strings))
 		return;
-	for (u64 i = 0; i < MIN(count, MODULE_SYMBOLS); i++) {
+	for (u64 i = 0; i < count && r->symbols < SYMBOLS; i++, r->symbols++) {
 		Elf64_Sym symbol;
 		char name[128];
 		unsigned have = sizeof(name) - 1;
@@ -156,7 +158,7 @@ read_orc(struct reader *r, u64 module, struct table *t)
 	u8 *bytes;
 
 	if (!field(r, module, &r->module, "arch.orc_unwind_ip", 8, &ip) || !field(r, module, &r->module, "arch.orc_unwind", 8, &entries) ||
-	    !field(r, module, &r->module, "arch.num_orcs", 4, &count) || !count || count > MODULE_ORCS)
+	    !field(r, module, &r->module, "arch.num_orcs", 4, &count) || !count || count > ORCS - r->orcs)
 		return;
 	offsets = calloc(count, 4);
 	bytes = calloc(count, 6);
@@ -164,6 +166,7 @@ read_orc(struct reader *r, u64 module, struct table *t)
 		stop_host_error("out of memory");
 	if (peek(r, ip, offsets, (unsigned)count * 4) && peek(r, entries, bytes, (unsigned)count * 6))
 		orc_take(t, offsets, ip, bytes, (unsigned)count);
+	r->orcs += count;
 	free(offsets);
 	free(bytes);
 }
