@@ -166,7 +166,6 @@ refill(struct ide_channel *c)
 		fail(c, SENSE_MEDIUM, CODE_READ_ERROR);
 		return false;
 	}
-	c->ide->read_sectors += count * ratio;
 	c->sector += count;
 	c->sectors -= count;
 	c->position = c->size = 0;

@@ -175,7 +175,6 @@ transfer(struct ide_channel *c, u32 count)
 		ide_finish(c, IDE_UNC);
 		return false;
 	}
-	*(c->writes ? &c->ide->written_sectors : &c->ide->read_sectors) += count;
 	c->sector += count;
 	c->sectors -= count;
 	return true;

@@ -53,8 +53,6 @@ struct ide {
 	struct pci_device pci;
 	struct events *events;
 	struct ide_channel channel[2];
-	/* for -stats */
-	u64 read_sectors, written_sectors;
 };
 
 /*
