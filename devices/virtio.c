@@ -165,6 +165,23 @@ reset(struct virtio *v)
 }
 
 static void
+serve(struct virtio *v, unsigned queue)
+{
+	if (virtio_running(v))
+		v->class->notify(v->opaque, queue);
+	virtio_check(v);
+}
+
+/* What waits may go on. */
+static void
+serve_all(struct virtio *v)
+{
+	for (unsigned i = 0; i < v->class->queues; i++)
+		serve(v, i);
+}
+
+/* The doorbell. */
+static void
 notify(struct virtio *v, unsigned queue)
 {
 	if (queue >= v->class->queues) {
@@ -172,9 +189,7 @@ notify(struct virtio *v, unsigned queue)
 		return;
 	}
 	v->counters.notifications++;
-	if (virtio_running(v))
-		v->class->notify(v->opaque, queue);
-	virtio_check(v);
+	serve(v, queue);
 }
 
 static void
@@ -194,8 +209,7 @@ write_status(struct virtio *v, u8 value, bool legacy)
 	for (unsigned i = 0; i < v->class->queues; i++)
 		v->queue[i].event_index = virtio_has(v, VIRTIO_F_EVENT_IDX);
 	if (value & ~before & VIRTIO_DRIVER_OK)
-		for (unsigned i = 0; i < v->class->queues; i++)
-			notify(v, i);
+		serve_all(v);
 }
 
 static struct virtqueue *
@@ -481,8 +495,7 @@ config_written(void *opaque, unsigned offset, unsigned size)
 	update_pin(v);
 	/* Bus mastering may have been switched on. */
 	if (offset <= PCI_COMMAND && offset + size > PCI_COMMAND)
-		for (unsigned i = 0; i < v->class->queues; i++)
-			notify(v, i);
+		serve_all(v);
 }
 
 static void
