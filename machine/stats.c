@@ -6,6 +6,7 @@
 #include "bus/memory.h"
 #include "cpu/vcpu.h"
 #include "devices/e1000.h"
+#include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 #include "machine/block_host.h"
 #include "machine/machine.h"
@@ -147,6 +148,18 @@ write_network(FILE *out, const struct machine *machine)
 }
 
 static void
+write_virtio_disk(FILE *out, const struct virtio_blk *blk)
+{
+	const struct virtio_blk_counters *c = virtio_blk_counters(blk);
+	const struct virtio_counters *common = virtio_blk_common(blk);
+
+	fprintf(out,
+		", \"interrupts\": %" PRIu64 ", \"notifications\": %" PRIu64 ", \"requests\": %" PRIu64 ", \"failed_requests\": %" PRIu64
+		", \"bad_requests\": %" PRIu64 ", \"broken_queues\": %" PRIu64,
+		common->interrupts, common->notifications, c->requests, c->errors, c->bad, common->broken);
+}
+
+static void
 write_disks(FILE *out, const struct machine *machine)
 {
 	const char *separator = "";
@@ -159,9 +172,12 @@ write_disks(FILE *out, const struct machine *machine)
 			continue;
 		fprintf(out,
 			"%s\n    {\"place\": %u, \"format\": \"%s\", \"reads\": %" PRIu64 ", \"bytes_read\": %" PRIu64
-			", \"writes\": %" PRIu64 ", \"bytes_written\": %" PRIu64 ", \"flushes\": %" PRIu64 ", \"errors\": %" PRIu64 "}",
+			", \"writes\": %" PRIu64 ", \"bytes_written\": %" PRIu64 ", \"flushes\": %" PRIu64 ", \"errors\": %" PRIu64,
 			separator, i, block_host_format(machine->drive[i]), b->reads, b->bytes_read, b->writes, b->bytes_written,
 			b->flushes, b->errors);
+		if (i >= CONFIG_IDE_DRIVES)
+			write_virtio_disk(out, machine->pc->virtio_blk[i - CONFIG_IDE_DRIVES]);
+		fprintf(out, "}");
 		separator = ",";
 	}
 	fprintf(out, "\n  ],\n");
