@@ -365,7 +365,8 @@ enum trace_kind {
 	TRACE_EXCEPTIONS = 64, TRACE_IO = 128, TRACE_MSR = 256, TRACE_CR = 512, TRACE_PACKETS = 1024
 };
 void trace_exit(struct debugger *d, struct vcpu *cpu, const struct exit_record *e);
-void trace_entry(struct debugger *d, struct vcpu *cpu);
+/* `before`: the processor's last exit, or NULL. */
+void trace_entry(struct debugger *d, struct vcpu *cpu, const struct exit_record *before);
 void trace_other(struct debugger *d, struct vcpu *cpu, enum trace_kind kind, const char *name, const char *format, ...) PRINTF(5, 6);
 void trace_inject(struct debugger *d, struct vcpu *cpu, const struct event_info *event);
 void trace_packet(struct debugger *d, unsigned card, bool sent, const u8 *data, size_t size);

@@ -123,12 +123,43 @@ trace_exit(struct debugger *d, struct vcpu *cpu, const struct exit_record *e)
 	}
 }
 
+static bool
+injects(const struct vcpu *cpu)
+{
+	return cpu->vmx->vmcs.entry_interruption_info & 0x80000000;
+}
+
+/* What KVM tells before its entry. */
+static void
+kvm_injection(struct debugger *d, struct vcpu *cpu, const struct exit_record *before)
+{
+	const struct vmcs *v = &cpu->vmx->vmcs;
+	u32 info = v->entry_interruption_info, type = info >> 8 & 7, vector = info & 0xff;
+	const char *name = exception_name(vector), *again = "";
+	FILE *out = d->trace->out;
+
+	/* The last exit came between the event and its handler. */
+	if (before && before->vectoring_info & 0x80000000 && ((before->vectoring_info ^ info) & 0x7ff) == 0)
+		again = " [reinjected]";
+	kvm_line(d, cpu, cpu_time(cpu));
+	if (type == EVENT_EXTERNAL || type == EVENT_SOFTWARE_INTERRUPT)
+		fprintf(out, "kvm_inj_virq:         %s 0x%x%s\n", type == EVENT_EXTERNAL ? "IRQ" : "Soft/INTn", vector, again);
+	else if (type == EVENT_NMI || type == EVENT_OTHER || !name)
+		fprintf(out, "nestbox_inject: type %u vector %u%s\n", type, vector, again);
+	else if (info & 0x800)
+		fprintf(out, "kvm_inj_exception:    %s (0x%x)%s\n", name, v->entry_error_code, again);
+	else
+		fprintf(out, "kvm_inj_exception:    %s%s\n", name, again);
+}
+
 void
-trace_entry(struct debugger *d, struct vcpu *cpu)
+trace_entry(struct debugger *d, struct vcpu *cpu, const struct exit_record *before)
 {
 	struct trace *t = d->trace;
 	u64 now = cpu_time(cpu);
 
+	if (trace_wants(d, TRACE_INJECT) && t->format == FORMAT_KVM && injects(cpu))
+		kvm_injection(d, cpu, before);
 	if (!trace_wants(d, TRACE_ENTRIES))
 		return;
 	switch (t->format) {
@@ -153,20 +184,9 @@ trace_inject(struct debugger *d, struct vcpu *cpu, const struct event_info *even
 {
 	if (!trace_wants(d, TRACE_INJECT))
 		return;
-	if (d->trace->format == FORMAT_KVM) {
-		const char *name = exception_name(event->vector);
-
-		kvm_line(d, cpu, cpu_time(cpu));
-		if (event->type == EVENT_EXTERNAL || event->type == EVENT_SOFTWARE_INTERRUPT)
-			fprintf(d->trace->out, "kvm_inj_virq:         %s 0x%x\n", event->type == EVENT_EXTERNAL ? "IRQ" : "Soft/INTn", event->vector);
-		else if (event->type == EVENT_NMI || !name)
-			fprintf(d->trace->out, "nestbox_inject: type %u vector %u\n", event->type, event->vector);
-		else if (event->has_error)
-			fprintf(d->trace->out, "kvm_inj_exception:    %s (0x%x)\n", name, event->error);
-		else
-			fprintf(d->trace->out, "kvm_inj_exception:    %s\n", name);
+	/* What VM entry injects has been told before it: kvm_injection(). */
+	if (d->trace->format == FORMAT_KVM && injects(cpu) && (cpu->vmx->vmcs.entry_interruption_info & 0xff) == event->vector)
 		return;
-	}
 	trace_other(d, cpu, TRACE_INJECT, "inject", "vector=%u type=%u error=%#x", event->vector, event->type, event->has_error ? event->error : 0);
 }
 

@@ -110,10 +110,10 @@ on_vm_entry(void *opaque, struct vcpu *cpu)
 {
 	struct debugger *d = opaque;
 	u64 now = cpu_time(cpu), last = d->vcpu[cpu->index].last_exit;
+	struct exit_record *e = last && d->exits - last < EXITS ? &d->exit[(last - 1) % EXITS] : NULL;
 
 	reverse_moment(d, cpu);
-	if (last && d->exits - last < EXITS) {
-		struct exit_record *e = &d->exit[(last - 1) % EXITS];
+	if (e) {
 		struct reason_statistics *s = &d->reason[MIN(e->reason & 0xffff, VMX_REASONS - 1)];
 
 		e->host_cycles = now - e->time;
@@ -122,7 +122,7 @@ on_vm_entry(void *opaque, struct vcpu *cpu)
 	d->vcpu[cpu->index].last_exit = 0;
 	d->vcpu[cpu->index].in_guest = true;
 	d->vcpu[cpu->index].entered = now;
-	trace_entry(d, cpu);
+	trace_entry(d, cpu, e);
 	d->happening = (struct happening){0};
 	breakpoints_event(d, cpu, BREAK_ENTRY, 0, "VM entry to %#llx", (ull)cpu->rip);
 }

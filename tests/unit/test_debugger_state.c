@@ -310,6 +310,8 @@ traces_in_kvms_words_have_its_formats(void **state)
 		{0x80000419, 0, "kvm_inj_virq:         Soft/INTn 0x19\n"},
 		{0x80000b0d, 0x18, "kvm_inj_exception:    #GP (0x18)\n"},
 		{0x80000306, 0, "kvm_inj_exception:    #UD\n"},
+		/* As the exit before it left it. */
+		{0x80000030, 0, "kvm_inj_virq:         IRQ 0x30 [reinjected]\n"},
 	};
 	char path[] = "/tmp/nestbox-trace-XXXXXX", line[100], text[8192];
 	int fd = mkstemp(path);
@@ -331,6 +333,10 @@ traces_in_kvms_words_have_its_formats(void **state)
 		cpu_mode_changed(f->cpu);
 		command("delete");
 		command("break exit");
+		if (strstr(rows[i].text, "reinjected")) {
+			d->vcpu[0].last_exit = d->exits;
+			d->exit[d->exits - 1].vectoring_info = rows[i].info;
+		}
 		snprintf(line, sizeof(line), "trace vmx,kvm %s", path);
 		command(line);
 		expect("continue", "exit");
@@ -341,6 +347,8 @@ traces_in_kvms_words_have_its_formats(void **state)
 		fclose(file);
 		if (!strstr(text, rows[i].text))
 			fail_msg("no '%s' in: %s", rows[i].text, text);
+		/* KVM injects before it enters. */
+		assert_true(strstr(text, rows[i].text) < strstr(text, "kvm_entry:"));
 		if (!strstr(text, "nestbox-1     [000] ") || !strstr(text, ": kvm_entry:            vcpu 0, rip 0x30000\n") ||
 		    !strstr(text, ": kvm_exit:             vcpu 0 reason TRIPLE_FAULT rip 0x30000 info1 0x0000000000000000 info2 0x"))
 			fail_msg("%s", text);
