@@ -47,14 +47,13 @@ multiply_add(struct number x, struct number y, struct number z, unsigned size, u
 	u128 product = (u128)x.significand * y.significand, addend = z.significand;
 	int product_exponent = x.exponent + y.exponent, exponent = z.exponent;
 	struct format f = size == 4 ? (struct format){23, 8} : (struct format){52, 11};
-	bool ftz = mxcsr & MXCSR_FTZ && mxcsr & MXCSR_UM;
 	if (!product && !addend)
 		return product_sign == z.sign ? z.sign : rounding == 1 ? fp_sign(size) : 0;
 	if (!product)
-		return soft_round(z.sign, addend, exponent, f, rounding, ftz, flags);
+		return soft_round(z.sign, addend, exponent, f, rounding, mxcsr, flags);
 	product = normalise(product, &product_exponent);
 	if (!addend)
-		return soft_round(product_sign, product, product_exponent, f, rounding, ftz, flags);
+		return soft_round(product_sign, product, product_exponent, f, rounding, mxcsr, flags);
 	addend = normalise(addend, &exponent);
 	if (product_exponent > exponent) {
 		addend = shift_right_jam(addend, (unsigned)(product_exponent - exponent));
@@ -74,7 +73,7 @@ multiply_add(struct number x, struct number y, struct number z, unsigned size, u
 	}
 	if (!sum)
 		return rounding == 1 ? fp_sign(size) : 0;
-	return soft_round(sign, sum, exponent, f, rounding, ftz, flags);
+	return soft_round(sign, sum, exponent, f, rounding, mxcsr, flags);
 }
 
 static u64
@@ -138,9 +137,6 @@ fma_soft(struct vcpu *cpu, const struct insn *in, const struct fma_operation *op
 		x = soft_fma(x, y, z, op->negate_product, negate_addend, op->size, cpu->mxcsr, &flags);
 		memcpy((u8 *)r + at, &x, op->size);
 	}
-	unsigned count = (op->bytes < 16 ? op->bytes : is_256(in) ? 32u : 16u) / op->size;
-	if (!(cpu->mxcsr & MXCSR_UM) && fp_any_denormal(r, op->size, count))
-		flags |= MXCSR_UE;
 	fp_flags(cpu, flags);
 	if (op->bytes == 16)
 		vec_commit(cpu, in, in->rd, r[0], r[1]);
@@ -165,10 +161,11 @@ fma_soft(struct vcpu *cpu, const struct insn *in, const struct fma_operation *op
 		vec_read_b(cpu, in, c, bytes);                                                                            \
 		r[1] = lane_zero();                                                                                       \
 		fp_begin(cpu);                                                                                            \
-		r[0] = lane_##name##form##suffix(lane_get(cpu, in->rd, 0), lane_get(cpu, in->rv, 0), c[0]);               \
-		if ((bytes) == 16 && is_256(in))                                                                          \
-			r[1] = lane_##name##form##suffix(lane_get(cpu, in->rd, 1), lane_get(cpu, in->rv, 1), c[1]);       \
-		fp_end(cpu, r, size, (bytes) < 16 ? 1 : (is_256(in) ? 32 : 16) / (size));                                 \
+		do {                                                                                                      \
+			r[0] = lane_##name##form##suffix(lane_get(cpu, in->rd, 0), lane_get(cpu, in->rv, 0), c[0]);       \
+			if ((bytes) == 16 && is_256(in))                                                                  \
+				r[1] = lane_##name##form##suffix(lane_get(cpu, in->rd, 1), lane_get(cpu, in->rv, 1), c[1]); \
+		} while (fp_end(cpu, r, size, (bytes) < 16 ? 1 : (is_256(in) ? 32 : 16) / (size)));                       \
 		if ((bytes) == 16)                                                                                        \
 			vec_commit(cpu, in, in->rd, r[0], r[1]);                                                          \
 		else                                                                                                      \

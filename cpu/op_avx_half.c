@@ -44,7 +44,7 @@ single_to_half(u32 x, unsigned rounding, u32 mxcsr, u32 *flags)
 	if (!exponent && !fraction)
 		return sign_bit;
 	u32 significand = exponent ? fraction | 0x800000 : fraction;
-	return (u16)soft_round(sign, significand, (int)(exponent ? exponent : 1) - 127 - 23, half, rounding, false, flags);
+	return (u16)soft_round(sign, significand, (int)(exponent ? exponent : 1) - 127 - 23, half, rounding, mxcsr & ~MXCSR_FTZ, flags);
 }
 
 void
@@ -69,12 +69,8 @@ op_vcvtps2ph(HANDLER_ARGS)
 	union lane r = lane_zero();
 	unsigned rounding = in->imm & 4 ? cpu->mxcsr >> MXCSR_RC_SHIFT & 3 : in->imm & 3, bytes = is_256(in) ? 16 : 8;
 	u32 flags = 0;
-	for (unsigned n = 0; n < bytes / 2; n++) {
-		u16 h = single_to_half(cpu->vec[in->rd & 15].d[n], rounding, cpu->mxcsr, &flags);
-		r.w[n] = h;
-		if (!(cpu->mxcsr & MXCSR_UM) && h & 0x3ff && !(h & 0x7c00))
-			flags |= MXCSR_UE; /* tiny, though exact */
-	}
+	for (unsigned n = 0; n < bytes / 2; n++)
+		r.w[n] = single_to_half(cpu->vec[in->rd & 15].d[n], rounding, cpu->mxcsr, &flags);
 	if (insn_is_mem(in))
 		mem_probe_write(cpu, insn_linear(cpu, in, bytes, ACCESS_WRITE), bytes);
 	fp_flags(cpu, flags);

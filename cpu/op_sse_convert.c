@@ -48,10 +48,11 @@ WIDEN(cvtdq2pd)
 		union lane b[2], r;                                                              \
 		vec_read_b(cpu, in, b, 16);                                                      \
 		fp_begin(cpu);                                                                   \
-		r = lane_##name(b[0]);                                                           \
-		if (is_256(in))                                                                  \
-			r.q[1] = lane_##name(b[1]).q[0];                                         \
-		fp_end(cpu, &r, tiny, 4);                                                        \
+		do {                                                                             \
+			r = lane_##name(b[0]);                                                   \
+			if (is_256(in))                                                          \
+				r.q[1] = lane_##name(b[1]).q[0];                                 \
+		} while (fp_end(cpu, &r, tiny, 4));                                              \
 		vec_commit_128(cpu, in, in->rd, r);                                              \
 	}
 NARROW(cvtpd2ps, 4)

@@ -6,17 +6,30 @@
  *
  * Source: SDM 2, the instructions by name; SDM 1, "Floating-Point Exceptions".
  */
+#define _GNU_SOURCE /* REG_RIP */
 #include "cpu/simd_fp.h"
 
+#include <signal.h>
+#include <ucontext.h>
+
 #include "cpu/flags.h"
+
+#define BEFORE (MXCSR_IE | MXCSR_DE | MXCSR_ZE) /* found before the computation */
+#define AFTER (MXCSR_OE | MXCSR_UE)
+
+static u32
+unmasked_flags(const struct vcpu *cpu)
+{
+	return ~(cpu->mxcsr >> MXCSR_MASK_SHIFT) & MXCSR_FLAGS;
+}
 
 void
 fp_flags(struct vcpu *cpu, u32 flags)
 {
-	u32 unmasked = ~(cpu->mxcsr >> MXCSR_MASK_SHIFT) & MXCSR_FLAGS, before = MXCSR_IE | MXCSR_DE | MXCSR_ZE;
+	u32 unmasked = unmasked_flags(cpu);
 	/* What is found before the computation prevents it, and the flags that it would set. */
-	if (flags & unmasked & before)
-		flags &= before;
+	if (flags & unmasked & BEFORE)
+		flags &= BEFORE;
 	cpu->mxcsr |= flags;
 	if (likely(!(flags & unmasked)))
 		return;
@@ -25,8 +38,9 @@ fp_flags(struct vcpu *cpu, u32 flags)
 	raise_ud(cpu);
 }
 
-bool
-fp_any_denormal(const void *results, unsigned size, unsigned count)
+/* Does any of `count` results of `size` bytes have a denormal? Then it is tiny, which unmasked underflow signals even if exact. */
+static bool
+any_denormal(const void *results, unsigned size, unsigned count)
 {
 	for (unsigned n = 0; n < count; n++) {
 		u64 x = 0;
@@ -37,6 +51,54 @@ fp_any_denormal(const void *results, unsigned size, unsigned count)
 	return false;
 }
 
+/* The operation that is done once more: see simd_fp.h. */
+static struct {
+	bool again;
+	u32 flags; /* found so far */
+	struct sigaction former;
+} trap;
+
+/* Goes on behind the instruction: the guest gets an exception, and nobody the result. */
+static void
+on_trap(int number, siginfo_t *info, void *context)
+{
+	ucontext_t *u = context;
+	const u8 *code = (const u8 *)u->uc_mcontext.gregs[REG_RIP];
+	(void)number, (void)info;
+	trap.flags |= u->uc_mcontext.fpregs->mxcsr & MXCSR_FLAGS;
+	u->uc_mcontext.fpregs->mxcsr &= ~MXCSR_FLAGS;
+	/* Prefix, REX, 0Fh, opcode and ModRM of two registers; or VEX of three bytes, opcode and ModRM. */
+	code += *code == 0x66 || *code == 0xf2 || *code == 0xf3;
+	code += (*code & 0xf0) == 0x40;
+	code += *code == 0xc4 ? 5 : 3;
+	u->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)code;
+}
+
+bool
+fp_end_unmasked(struct vcpu *cpu, u32 flags, const void *results, unsigned size, unsigned count)
+{
+	struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
+	u32 unmasked = unmasked_flags(cpu);
+	if (trap.again) {
+		trap.again = false;
+		sigaction(SIGFPE, &trap.former, NULL);
+		host_set_mxcsr(MXCSR_MASKS);
+		fp_flags(cpu, flags | trap.flags);
+		return false;
+	}
+	if (size && unmasked & MXCSR_UE && any_denormal(results, size, count))
+		flags |= MXCSR_UE;
+	trap.flags = flags & unmasked & AFTER;
+	if (!trap.flags || flags & unmasked & BEFORE) {
+		fp_flags(cpu, flags);
+		return false;
+	}
+	trap.again = true;
+	sigaction(SIGFPE, &action, &trap.former);
+	host_set_mxcsr((cpu->mxcsr & MXCSR_MODES) | (MXCSR_MASKS & ~((unmasked & AFTER) << MXCSR_MASK_SHIFT)));
+	return true;
+}
+
 /* The handler around lane_name: `bytes` as for vec_operands; `tiny`: size of the result's elements if it can underflow, else 0. */
 #define FP_HANDLER(name, bytes, tiny)                                                                                     \
 	void op_##name(HANDLER_ARGS)                                                                                      \
@@ -45,10 +107,11 @@ fp_any_denormal(const void *results, unsigned size, unsigned count)
 		vec_operands(cpu, in, &o, bytes);                                                                         \
 		union lane r[2] = {lane_zero(), lane_zero()};                                                             \
 		fp_begin(cpu);                                                                                            \
-		r[0] = lane_##name(o.a0, o.b[0], 16, (u8)in->imm);                                                        \
-		if ((bytes) == 16 && is_256(in))                                                                          \
-			r[1] = lane_##name(o.a1, o.b[1], 16, (u8)in->imm);                                                \
-		fp_end(cpu, r, tiny, (tiny) == 0 ? 0 : (bytes) < 16 ? 1 : (is_256(in) ? 32 : 16) / (tiny));               \
+		do {                                                                                                      \
+			r[0] = lane_##name(o.a0, o.b[0], 16, (u8)in->imm);                                                \
+			if ((bytes) == 16 && is_256(in))                                                                  \
+				r[1] = lane_##name(o.a1, o.b[1], 16, (u8)in->imm);                                        \
+		} while (fp_end(cpu, r, tiny, (tiny) == 0 ? 0 : (bytes) < 16 ? 1 : (is_256(in) ? 32 : 16) / (tiny)));     \
 		if ((bytes) == 16)                                                                                        \
 			vec_commit(cpu, in, in->rd, r[0], r[1]);                                                          \
 		else                                                                                                      \
@@ -148,10 +211,15 @@ FP_HANDLER(addsubpd, 16, 8)
  * stands between its own fp_begin and fp_end.
  */
 #define STAGE(r, size, operation)                                                                                         \
-	fp_begin(cpu);                                                                                                    \
-	for (unsigned h = 0; h <= is_256(in); h++)                                                                        \
-		(r)[h] = operation;                                                                                       \
-	fp_end(cpu, r, size, (is_256(in) ? 32 : 16) / (size))
+	do {                                                                                                              \
+		union lane out[2] = {(r)[0], (r)[1]};                                                                     \
+		fp_begin(cpu);                                                                                            \
+		do {                                                                                                      \
+			for (unsigned h = 0; h <= is_256(in); h++)                                                        \
+				out[h] = operation;                                                                       \
+		} while (fp_end(cpu, out, size, (is_256(in) ? 32 : 16) / (size)));                                        \
+		(r)[0] = out[0], (r)[1] = out[1];                                                                         \
+	} while (0)
 
 void
 op_dpps(HANDLER_ARGS)

@@ -2,13 +2,14 @@
  * Floating point of vector instructions on the host's own unit.
  *
  * Between fp_begin() and fp_end() the host's MXCSR has the guest's rounding, DAZ and FTZ, and all exceptions masked; the operations in
- * between are asm volatile, so the compiler keeps them there. fp_end() adds the new flags to the guest's MXCSR, or raises #XM (or #UD, if the
- * operating system does not ask for #XM) when one is unmasked; results are stored only after it.
+ * between are asm volatile between registers, so the compiler keeps them there. fp_end() adds the new flags to the guest's MXCSR, or raises
+ * #XM (or #UD, if the operating system does not ask for #XM) when one is unmasked; results are stored only after it.
  *
  * Flags are sticky in the host as in the guest: while all exceptions are masked, the host keeps the guest's flags from one instruction to the
  * next, and MXCSR is not loaded at all. That harms nobody, because nestbox itself uses no floating point that looks at flags.
  *
- * Not modelled: after an unmasked overflow or underflow, PE says whether the masked result would be inexact, not the one of unbounded exponent.
+ * After an unmasked overflow or underflow, PE is about the result with an unbounded exponent, and only a unit that has them unmasked tells. So
+ * fp_end() may ask for the operation once more, this time with them unmasked in the host; the host's signal is caught.
  *
  * Source: SDM 1, "SIMD Floating-Point Exceptions" and "SIMD Floating-Point Exception Priority".
  */
@@ -27,6 +28,7 @@
 #define MXCSR_DAZ BIT(6)
 #define MXCSR_MASKS 0x1f80u
 #define MXCSR_MASK_SHIFT 7
+#define MXCSR_OM BIT(10)
 #define MXCSR_UM BIT(11)
 #define MXCSR_RC_SHIFT 13
 #define MXCSR_FTZ BIT(15)
@@ -61,11 +63,14 @@ fp_begin(struct vcpu *cpu)
 
 /* Adds flags that an operation has found; leaves by #XM when one is unmasked. */
 void fp_flags(struct vcpu *cpu, u32 flags);
-/* Does any of `count` results of `size` bytes have a denormal? Then it is tiny, which unmasked underflow signals even if exact. */
-bool fp_any_denormal(const void *results, unsigned size, unsigned count);
+/* The rest of fp_end() with exceptions unmasked. */
+bool fp_end_unmasked(struct vcpu *cpu, u32 flags, const void *results, unsigned size, unsigned count);
 
-/* `size`: of the elements of the result if the operation can underflow, else 0; `count` of them in *results. */
-INLINE void
+/*
+ * `size`: of the elements of the result if the operation can overflow or underflow, else 0; `count` of them in *results. True: the operation must
+ * be done once more, with the same operands, and fp_end() called again. Never with size 0.
+ */
+INLINE bool
 fp_end(struct vcpu *cpu, const void *results, unsigned size, unsigned count)
 {
 	u32 now = host_mxcsr();
@@ -73,12 +78,9 @@ fp_end(struct vcpu *cpu, const void *results, unsigned size, unsigned count)
 		host_set_mxcsr(MXCSR_MASKS);
 	if (likely((cpu->mxcsr & MXCSR_MASKS) == MXCSR_MASKS)) {
 		cpu->mxcsr |= now & MXCSR_FLAGS;
-		return;
+		return false;
 	}
-	u32 flags = now & MXCSR_FLAGS;
-	if (size && !(cpu->mxcsr & MXCSR_UM) && fp_any_denormal(results, size, count))
-		flags |= MXCSR_UE;
-	fp_flags(cpu, flags);
+	return fp_end_unmasked(cpu, now & MXCSR_FLAGS, results, size, count) && size;
 }
 
 /* --- the formats, as bits; size is 4 or 8 --- */

@@ -12,16 +12,19 @@ struct format {
 	unsigned fraction_bits, exponent_bits;
 };
 
-/* significand * 2^exponent, not zero, rounded. Bit 0 may stand for everything below it ("jammed") if there are spare bits. */
+/*
+ * significand * 2^exponent, not zero, rounded. Bit 0 may stand for everything below it ("jammed") if there are spare bits. Of MXCSR count FTZ and the
+ * masks of overflow and underflow; when one of these is unmasked and happens, the result is of no use.
+ */
 static inline u64
-soft_round(u64 sign, u128 significand, int exponent, struct format f, unsigned rounding, bool ftz, u32 *flags)
+soft_round(u64 sign, u128 significand, int exponent, struct format f, unsigned rounding, u32 mxcsr, u32 *flags)
 {
 	int bias = (1 << (f.exponent_bits - 1)) - 1, lowest = 1 - bias; /* exponent of the smallest normal number */
 	u64 sign_bit = sign ? BIT(f.fraction_bits + f.exponent_bits) : 0;
 	int top = (u64)(significand >> 64) ? 127 - __builtin_clzll((u64)(significand >> 64)) : 63 - __builtin_clzll((u64)significand);
 	bool toward_infinity = rounding == (sign ? 1 : 2);
 	/* First as if exponents were unbounded, to see whether the result is tiny; then with the exponent held. */
-	bool tiny = false, inexact = false;
+	bool tiny = false, inexact = false, inexact_unbounded = false;
 	u64 kept = 0;
 	int unit = 0;
 	for (int bounded = 0; bounded < 2; bounded++) {
@@ -47,9 +50,14 @@ soft_round(u64 sign, u128 significand, int exponent, struct format f, unsigned r
 		if (!bounded) {
 			int magnitude = unit + (int)f.fraction_bits + (kept >> (f.fraction_bits + 1) ? 1 : 0);
 			tiny = magnitude < lowest;
+			inexact_unbounded = inexact;
 		}
 	}
-	if (tiny && ftz) {
+	if (tiny && !(mxcsr & MXCSR_UM)) {
+		*flags |= MXCSR_UE | (inexact_unbounded ? MXCSR_PE : 0);
+		return sign_bit;
+	}
+	if (tiny && mxcsr & MXCSR_FTZ) {
 		*flags |= MXCSR_UE | MXCSR_PE;
 		return sign_bit;
 	}
@@ -60,7 +68,7 @@ soft_round(u64 sign, u128 significand, int exponent, struct format f, unsigned r
 		unit++;
 	}
 	if (unit + (int)f.fraction_bits > bias) {
-		*flags |= MXCSR_OE | MXCSR_PE;
+		*flags |= MXCSR_OE | (inexact_unbounded || mxcsr & MXCSR_OM ? MXCSR_PE : 0);
 		u64 infinity = ((1ull << f.exponent_bits) - 1) << f.fraction_bits;
 		return sign_bit | (rounding == 0 || toward_infinity ? infinity : infinity - 1);
 	}

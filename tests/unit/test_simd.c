@@ -624,18 +624,6 @@ defined_flags(const struct insn_row *row)
 	return FLAGS_STATUS;
 }
 
-/*
- * After an unmasked overflow or underflow the manual has PE say whether the result would be inexact with an unbounded exponent; simd_fp.h does not
- * look that far.
- */
-static bool
-same_mxcsr(u32 host, u32 ours)
-{
-	u32 unmasked = ~(ours >> MXCSR_MASK_SHIFT) & ours & (MXCSR_OE | MXCSR_UE);
-	u32 ignored = our_fault == VECTOR_XM && unmasked ? MXCSR_PE : 0;
-	return !((host ^ ours) & ~ignored);
-}
-
 enum outcome { SAME, DIFFERS, UNKNOWN_TO_HOST };
 
 static enum outcome
@@ -661,7 +649,7 @@ try_row(const struct insn_row *row, const struct fma_operation *fma)
 	/* How far a gather came before its fault is the processor's choice, and what it does to its mask. */
 	bool same = host_fault == our_fault;
 	if (same && (our_fault == FAULT_NONE || t.index < 0)) {
-		same = (host.flags & defined_flags(row)) == (ours.flags & defined_flags(row)) && same_mxcsr(host.mxcsr, ours.mxcsr) &&
+		same = (host.flags & defined_flags(row)) == (ours.flags & defined_flags(row)) && host.mxcsr == ours.mxcsr &&
 		       !memcmp(page, page_host, 4096) && !memcmp(host.mmx, ours.mmx, sizeof host.mmx);
 		for (unsigned n = 0; n < 16; n++)
 			same = same && (n == RSP || host.r[n] == ours.r[n]);
