@@ -231,12 +231,12 @@ static const struct mmio_ops linear_ops = {linear_read, linear_write};
 
 /* ---- The Bochs VBE interface ---- */
 
-static u16
-vbe_read(const struct vga *v)
+u16
+vga_vbe_read(const struct vga *v, unsigned index)
 {
 	bool capabilities = v->vbe[VBE_ENABLE] & VBE_GET_CAPABILITIES;
 
-	switch (v->vbe_index) {
+	switch (index) {
 	case VBE_MEMORY_64K:
 		return VGA_MEMORY >> 16;
 	case VBE_XRES:
@@ -246,7 +246,7 @@ vbe_read(const struct vga *v)
 	case VBE_BPP:
 		return capabilities ? VBE_MAX_BPP : v->vbe[VBE_BPP];
 	default:
-		return v->vbe_index < VGA_VBE_REGISTERS ? v->vbe[v->vbe_index] : 0xffff;
+		return index < VGA_VBE_REGISTERS ? v->vbe[index] : 0xffff;
 	}
 }
 
@@ -298,11 +298,11 @@ vbe_enable(struct vga *v, u16 value)
 		v->vbe[VBE_BANK] = 0;
 }
 
-static void
-vbe_write(struct vga *v, u16 value)
+void
+vga_vbe_write(struct vga *v, unsigned index, u16 value)
 {
 	v->all_dirty = true;
-	switch (v->vbe_index) {
+	switch (index) {
 	case VBE_ID:
 		if (value >= 0xb0c0 && value <= VBE_LATEST)
 			v->vbe[VBE_ID] = value;
@@ -312,7 +312,7 @@ vbe_write(struct vga *v, u16 value)
 	case VBE_BPP:
 		/* Only while switched off, so that a mode that is on always fits. */
 		if (!vbe_on(v))
-			v->vbe[v->vbe_index] = value;
+			v->vbe[index] = value;
 		break;
 	case VBE_ENABLE:
 		vbe_enable(v, value);
@@ -328,7 +328,7 @@ vbe_write(struct vga *v, u16 value)
 		break;
 	case VBE_X_OFFSET:
 	case VBE_Y_OFFSET:
-		v->vbe[v->vbe_index] = value;
+		v->vbe[index] = value;
 		break;
 	default:
 		break;
@@ -341,7 +341,7 @@ vbe_port_read(void *opaque, u16 port, unsigned size)
 	struct vga *v = opaque;
 
 	(void)size;
-	return port == 0x1ce ? v->vbe_index : vbe_read(v);
+	return port == 0x1ce ? v->vbe_index : vga_vbe_read(v, v->vbe_index);
 }
 
 static void
@@ -354,7 +354,7 @@ vbe_port_write(void *opaque, u16 port, unsigned size, u32 value)
 	if (port == 0x1ce)
 		v->vbe_index = (u16)value;
 	else
-		vbe_write(v, (u16)value);
+		vga_vbe_write(v, v->vbe_index, (u16)value);
 }
 
 static const struct port_ops vbe_ports = {vbe_port_read, vbe_port_write, PORT_BYTE | PORT_WORD};
@@ -412,12 +412,9 @@ decoded(const struct vga *v, u16 port)
 	return (port & 0xfff0) == 0x3c0 || (port >= 0x3d0) == (v->misc & 1);
 }
 
-static u32
-vga_port_read(void *opaque, u16 port, unsigned size)
+u8
+vga_register_read(struct vga *v, u16 port)
 {
-	struct vga *v = opaque;
-
-	(void)size;
 	if (!decoded(v, port))
 		return 0xff;
 	switch (port) {
@@ -478,13 +475,9 @@ crtc_write(struct vga *v, u8 value)
 	v->all_dirty = true;
 }
 
-static void
-vga_port_write(void *opaque, u16 port, unsigned size, u32 value)
+void
+vga_register_write(struct vga *v, u16 port, u8 byte)
 {
-	struct vga *v = opaque;
-	u8 byte = (u8)value;
-
-	(void)size;
 	if (!decoded(v, port))
 		return;
 	switch (port) {
@@ -542,6 +535,20 @@ vga_port_write(void *opaque, u16 port, unsigned size, u32 value)
 	default:
 		break;
 	}
+}
+
+static u32
+vga_port_read(void *opaque, u16 port, unsigned size)
+{
+	(void)size;
+	return vga_register_read(opaque, port);
+}
+
+static void
+vga_port_write(void *opaque, u16 port, unsigned size, u32 value)
+{
+	(void)size;
+	vga_register_write(opaque, port, (u8)value);
 }
 
 static const struct port_ops vga_ports = {vga_port_read, vga_port_write, PORT_BYTE};

@@ -41,6 +41,11 @@ struct vga *vga_new(struct pci_bus *bus, unsigned devfn, struct events *events, 
 void vga_free(struct vga *v);
 void vga_state(struct vga *v, struct state *s);
 
+/* The registers, however they are reached: ports 0x3b4..0x3df as far as there are any, and those of VBE. */
+u8 vga_register_read(struct vga *v, u16 port);
+void vga_register_write(struct vga *v, u16 port, u8 byte);
+u16 vga_vbe_read(const struct vga *v, unsigned index);
+void vga_vbe_write(struct vga *v, unsigned index, u16 value);
 /* vga_mmio.c: BAR 2 and the EDID. */
 void vga_mmio_init(struct vga *v);
 /* vga_draw.c: fills in v->display. */

@@ -14,8 +14,6 @@
 #define AT_PORTS 0x400u
 #define AT_VBE 0x500u
 #define PORTS 32u
-#define VBE_INDEX_PORT 0x1ce
-#define VBE_DATA_PORT 0x1d0
 
 /* "Detailed Timing Descriptor": VESA DMT 1024 x 768 at 60 Hz. */
 struct timing {
@@ -90,22 +88,6 @@ fill_edid(u8 edid[VGA_EDID])
 	edid[VGA_EDID - 1] = (u8)-sum;
 }
 
-/* The index register of the ports stays as it was. */
-static u16
-vbe_access(struct vga *v, unsigned index, bool write, u16 value)
-{
-	struct ports *ports = v->pci.bus->ports;
-	u16 before = v->vbe_index;
-
-	ports_write(ports, VBE_INDEX_PORT, 2, index);
-	if (write)
-		ports_write(ports, VBE_DATA_PORT, 2, value);
-	else
-		value = (u16)ports_read(ports, VBE_DATA_PORT, 2);
-	v->vbe_index = before;
-	return value;
-}
-
 static u64
 mmio_read(void *opaque, u64 offset, unsigned size)
 {
@@ -116,9 +98,10 @@ mmio_read(void *opaque, u64 offset, unsigned size)
 		for (unsigned i = 0; i < size && offset + i < VGA_EDID; i++)
 			value |= (u64)v->edid[offset + i] << 8 * i;
 	} else if (offset >= AT_PORTS && offset + size <= AT_PORTS + PORTS && size <= 2) {
-		value = ports_read(v->pci.bus->ports, (u16)(0x3c0 + offset - AT_PORTS), size);
+		for (unsigned i = 0; i < size; i++)
+			value |= (u64)vga_register_read(v, (u16)(0x3c0 + offset - AT_PORTS + i)) << 8 * i;
 	} else if (offset >= AT_VBE && offset < AT_VBE + 2 * VGA_VBE_REGISTERS && size == 2) {
-		value = vbe_access(v, (unsigned)(offset - AT_VBE) / 2, false, 0);
+		value = vga_vbe_read(v, (unsigned)(offset - AT_VBE) / 2);
 	}
 	return value;
 }
@@ -129,9 +112,10 @@ mmio_write(void *opaque, u64 offset, unsigned size, u64 value)
 	struct vga *v = opaque;
 
 	if (offset >= AT_PORTS && offset + size <= AT_PORTS + PORTS && size <= 2)
-		ports_write(v->pci.bus->ports, (u16)(0x3c0 + offset - AT_PORTS), size, (u32)value);
+		for (unsigned i = 0; i < size; i++)
+			vga_register_write(v, (u16)(0x3c0 + offset - AT_PORTS + i), (u8)(value >> 8 * i));
 	else if (offset >= AT_VBE && offset < AT_VBE + 2 * VGA_VBE_REGISTERS && size == 2)
-		vbe_access(v, (unsigned)(offset - AT_VBE) / 2, true, (u16)value);
+		vga_vbe_write(v, (unsigned)(offset - AT_VBE) / 2, (u16)value);
 }
 
 static const struct mmio_ops mmio = {mmio_read, mmio_write};
