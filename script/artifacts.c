@@ -107,8 +107,11 @@ write_machine(struct subject *s, const char *folder)
 
 		for (unsigned i = 0; i < COUNT(screens); i++) {
 			char *path = error_string("%s/%s", folder, screens[i]);
+			char *error = screendump(&s->machine->pc->vga->display, path);
 
-			free(screendump(&s->machine->pc->vga->display, path));
+			if (error)
+				fprintf(stderr, "nestbox: %s\n", error);
+			free(error);
 			free(path);
 		}
 	}
