@@ -83,6 +83,8 @@ struct subject *subject_check(lua_State *L, int index);
 struct subject *subject_check_idle(lua_State *L, int index);
 /* The processor that argument `index` names; absent: the selected one. */
 struct vcpu *subject_cpu(lua_State *L, struct subject *s, int index);
+/* The serial port that argument `index` names; absent: the first. */
+unsigned subject_port(lua_State *L, struct subject *s, int index);
 /* The first of the reasons to stop counts. `detail` may be NULL. From within a run. */
 void subject_stop(struct subject *s, enum end_why why, const char *detail);
 /* Reports that the machine's options ask for, and its end. */

@@ -323,13 +323,11 @@ end
 
 -- The rest of the line that is being printed, without its end; nil when the machine stopped before.
 local function line(m, o, level)
-	local before = m:unseen(o.port)
 	local why = run(m, with(o, "serial", "\n"), level + 1)
 	if why ~= "serial" then
 		return nil, why
 	end
-	local length = #m:serial(o.port) - #m:unseen(o.port)
-	return (m:serial(o.port):sub(1, length):match("([^\n]*)\n$"):gsub("\r$", ""))
+	return m:last_line(o.port)
 end
 
 function M:line(o)

@@ -304,22 +304,39 @@ run_raw(lua_State *L)
 	return 2;
 }
 
-/* seen(M, PORT): what has been printed since the last text that was waited for. */
+/* unseen(M, PORT): what has been printed since the last text that was waited for. */
 static int
 unseen(lua_State *L)
 {
 	struct subject *s = subject_check(L, 1);
-	lua_Integer port = luaL_optinteger(L, 2, 0);
-	const struct serial_log *log = &s->serial[port & 3];
+	const struct serial_log *log = &s->serial[subject_port(L, s, 2)];
 
 	lua_pushlstring(L, log->text ? log->text + log->seen : "", log->size - log->seen);
+	return 1;
+}
+
+/* last_line(M, PORT): the line that ends where the last text that was waited for did, without its end. */
+static int
+last_line(lua_State *L)
+{
+	struct subject *s = subject_check(L, 1);
+	const struct serial_log *log = &s->serial[subject_port(L, s, 2)];
+	size_t end = log->seen, start;
+
+	if (end && log->text[end - 1] == '\n')
+		end--;
+	if (end && log->text[end - 1] == '\r')
+		end--;
+	for (start = end; start && log->text[start - 1] != '\n'; start--)
+		;
+	lua_pushlstring(L, log->text ? log->text + start : "", end - start);
 	return 1;
 }
 
 void
 run_register(lua_State *L)
 {
-	static const luaL_Reg methods[] = {{"run_raw", run_raw}, {"unseen", unseen}, {NULL, NULL}};
+	static const luaL_Reg methods[] = {{"run_raw", run_raw}, {"unseen", unseen}, {"last_line", last_line}, {NULL, NULL}};
 
 	lua_getfield(L, -1, "methods");
 	luaL_setfuncs(L, methods, 0);

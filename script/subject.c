@@ -144,8 +144,8 @@ close_machine(lua_State *L)
 
 /* --- input --- */
 
-static unsigned
-port_argument(lua_State *L, struct subject *s, int index)
+unsigned
+subject_port(lua_State *L, struct subject *s, int index)
 {
 	lua_Integer port = luaL_optinteger(L, index, 0);
 
@@ -160,7 +160,7 @@ send(lua_State *L)
 	size_t size;
 	const char *text = luaL_checklstring(L, 2, &size);
 
-	chardev_host_type(s->machine->serial[port_argument(L, s, 3)], text, size);
+	chardev_host_type(s->machine->serial[subject_port(L, s, 3)], text, size);
 	return 0;
 }
 
@@ -168,7 +168,7 @@ static int
 serial(lua_State *L)
 {
 	struct subject *s = subject_check(L, 1);
-	const struct serial_log *log = &s->serial[port_argument(L, s, 2)];
+	const struct serial_log *log = &s->serial[subject_port(L, s, 2)];
 
 	lua_pushlstring(L, log->text ? log->text : "", log->size);
 	return 1;
