@@ -274,8 +274,8 @@ host_bytes(struct memory *m, u64 physical, u64 size, bool write)
 	offset = memory_ram_offset(m, physical);
 	if (offset < 0)
 		return NULL;
-	if (write && unlikely(m->page_flags[(u64)offset / PAGE_SIZE] & MEMORY_CODE) && m->code_written)
-		m->code_written(m->opaque, physical, size);
+	if (write)
+		memory_written(m, (u64)offset, physical, size);
 	return m->ram + offset;
 }
 
@@ -446,9 +446,16 @@ dma_read(struct memory *m, u64 physical, void *buffer, u64 size)
 void
 dma_write(struct memory *m, u64 physical, const void *buffer, u64 size)
 {
+	dma_write_by(m, "DMA", physical, buffer, size);
+}
+
+void
+dma_write_by(struct memory *m, const char *writer, u64 physical, const void *buffer, u64 size)
+{
 	const u8 *from = buffer;
 	bool dropped = false;
 
+	m->writer = writer;
 	while (size) {
 		u64 piece = dma_piece(m, physical, size);
 		u8 *host = host_bytes(m, physical, piece, true);
@@ -460,7 +467,31 @@ dma_write(struct memory *m, u64 physical, const void *buffer, u64 size)
 		physical += piece;
 		size -= piece;
 	}
+	m->writer = NULL;
 	m->dma_dropped += dropped;
+}
+
+void
+memory_watch(struct memory *m, u64 first, u64 last, void (*watched)(void *watcher, u64 physical, u64 size), void *watcher)
+{
+	m->watched = watched;
+	m->watcher = watcher;
+	for (u64 page = first & PAGE_MASK; page <= last && page >= (first & PAGE_MASK); page += PAGE_SIZE) {
+		s64 offset = memory_ram_offset(m, page);
+
+		if (offset >= 0)
+			m->page_flags[(u64)offset / PAGE_SIZE] |= MEMORY_WATCHED;
+		else if (page >= 0x100000000ull + m->ram_size)
+			return;
+	}
+}
+
+void
+memory_unwatch(struct memory *m)
+{
+	for (u64 page = 0; page < m->ram_size / PAGE_SIZE; page++)
+		if (m->page_flags[page] & MEMORY_WATCHED)
+			m->page_flags[page] &= (u8)~MEMORY_WATCHED;
 }
 
 bool

@@ -37,7 +37,7 @@ struct memory_range {
 struct memory {
 	u8 *ram; /* ram_size bytes */
 	u64 ram_size, low_size; /* low_size: RAM below 4 GiB */
-	/* One byte per RAM page: MEMORY_CODE when decoded code lies in it. */
+	/* One byte per RAM page: MEMORY_CODE when decoded code lies in it, MEMORY_WATCHED when somebody wants to hear of writes. */
 	u8 *page_flags;
 	struct memory_range range[MEMORY_RANGES];
 	unsigned ranges;
@@ -46,6 +46,10 @@ struct memory {
 	/* Told when ranges change: translations may be stale. Set by cpu/. */
 	void (*map_changed)(void *opaque);
 	void *opaque;
+	/* Told before the bytes of a MEMORY_WATCHED page change, by whomever. Set by memory_watch(). */
+	void (*watched)(void *watcher, u64 physical, u64 size);
+	void *watcher;
+	const char *writer; /* for those who watch: whose write is under way; NULL: an instruction's */
 	/* RAM behind the display window (memory_set_smram). */
 	bool smram_open, smram_in_smm;
 	u64 dma_dropped; /* DMA accesses that hit no RAM */
@@ -54,6 +58,7 @@ struct memory {
 	bool high_ranges;
 };
 #define MEMORY_CODE 1
+#define MEMORY_WATCHED 2
 
 /* Returns NULL and sets *error (heap) when the host has no address space for it. ram_size: multiple of 4 KiB. */
 struct memory *memory_new(u64 ram_size, char **error);
@@ -99,7 +104,7 @@ memory_ram_offset(const struct memory *m, u64 physical)
 
 /*
  * The host address of the whole 4 KiB page at `physical`, or NULL when reads (writes) of that page do not simply go to host memory
- * (MMIO, nothing there, ROM for writes). Does not look at MEMORY_CODE.
+ * (MMIO, nothing there, ROM for writes). Does not look at page_flags.
  */
 u8 *memory_page(struct memory *m, u64 physical, bool write);
 
@@ -123,6 +128,29 @@ void memory_write(struct memory *m, u64 physical, unsigned size, u64 value);
 /* DMA: to and from RAM or ROM only. Bytes that hit neither read as ones / are dropped, and counted. Any size, any address. */
 void dma_read(struct memory *m, u64 physical, void *buffer, u64 size);
 void dma_write(struct memory *m, u64 physical, const void *buffer, u64 size);
+
+/* The same for somebody whose name those hear who watch. */
+void dma_write_by(struct memory *m, const char *writer, u64 physical, const void *buffer, u64 size);
+/* To be called before the RAM at `offset`, which is at `physical`, changes in a way that this file does not know of. */
+static inline void
+memory_written(struct memory *m, u64 offset, u64 physical, u64 size)
+{
+	u8 flags = m->page_flags[offset / PAGE_SIZE];
+
+	if (likely(!flags))
+		return;
+	if (flags & MEMORY_CODE && m->code_written)
+		m->code_written(m->opaque, physical, size);
+	if (flags & MEMORY_WATCHED)
+		m->watched(m->watcher, physical, size);
+}
+
+/*
+ * `watched` hears of writes to the RAM pages that [first, last] lies in, until memory_unwatch(): of processors, too, that do not write past this
+ * file (hooks_watch_writes()). One watcher at a time.
+ */
+void memory_watch(struct memory *m, u64 first, u64 last, void (*watched)(void *watcher, u64 physical, u64 size), void *watcher);
+void memory_unwatch(struct memory *m);
 
 /* Debugger's read: no side effect. False if nothing but RAM or ROM is there for all bytes. */
 bool memory_peek(struct memory *m, u64 physical, void *buffer, u64 size);

@@ -383,12 +383,19 @@ phys_write(struct vcpu *cpu, u64 physical, unsigned size, u64 value)
 {
 	u8 *smram = unlikely(cpu->in_smm) ? memory_smram(cpu->memory, physical & cpu->physical_mask) : NULL;
 	if (smram) {
-		if (cpu->memory->page_flags[(physical & cpu->physical_mask) / PAGE_SIZE] & MEMORY_CODE && cpu->memory->code_written)
-			cpu->memory->code_written(cpu->memory->opaque, physical & cpu->physical_mask, size);
+		memory_written(cpu->memory, physical & cpu->physical_mask, physical & cpu->physical_mask, size);
 		memcpy(smram, &value, size);
 		return;
 	}
 	memory_write(cpu->memory, physical & cpu->physical_mask, size, value);
+}
+
+void
+phys_write_by(struct vcpu *cpu, const char *writer, u64 physical, unsigned size, u64 value)
+{
+	cpu->memory->writer = writer;
+	phys_write(cpu, physical, size, value);
+	cpu->memory->writer = NULL;
 }
 
 bool

@@ -41,6 +41,8 @@ void sys_probe_write(struct vcpu *cpu, u64 linear, unsigned size);
 /* --- by physical address (VMCS, MSR areas, page tables): not subject to paging or EPT --- */
 u64 phys_read(struct vcpu *cpu, u64 physical, unsigned size);
 void phys_write(struct vcpu *cpu, u64 physical, unsigned size, u64 value);
+/* By the processor itself; `writer` is for those who watch memory. */
+void phys_write_by(struct vcpu *cpu, const char *writer, u64 physical, unsigned size, u64 value);
 
 /* --- debugger: no side effect; false when not mapped --- */
 bool mem_peek(struct vcpu *cpu, u64 linear, void *data, unsigned size);

@@ -1,6 +1,7 @@
 /* Telling listeners: see hooks.h. */
 #include "cpu/hooks.h"
 
+#include "bus/memory.h"
 #include "cpu/block.h"
 #include "cpu/tlb.h"
 #include "cpu/vcpu.h"
@@ -29,6 +30,35 @@ hooks_watches_changed(struct cpus *cpus)
 	assert(!cpus->running);
 	for (unsigned n = 0; n < cpus->count; n++)
 		tlb_flush_all(cpus->cpu[n]);
+}
+
+static void
+on_written(void *opaque, u64 physical, u64 size)
+{
+	struct cpus *cpus = opaque;
+	struct vcpu *cpu = cpus->running ? cpus->running : cpus->cpu[0];
+
+	if (cpu->hooks && cpu->hooks->written)
+		cpu->hooks->written(cpu->hooks->opaque, cpu, physical, size, cpu->memory->writer);
+}
+
+void
+hooks_watch_writes(struct cpus *cpus, u64 first, u64 last)
+{
+	struct memory *m = cpus->cpu[0]->memory;
+
+	assert(!cpus->running);
+	memory_watch(m, first, last, on_written, cpus);
+	/* Only the right to write goes: reading and fetching stay as they are, and so does which translations are there. */
+	for (u64 page = 0; page < m->ram_size / PAGE_SIZE; page++)
+		for (unsigned n = 0; n < cpus->count && m->page_flags[page] & MEMORY_WATCHED; n++)
+			tlb_protect_code(cpus->cpu[n], m->ram + page * PAGE_SIZE);
+}
+
+void
+hooks_unwatch_writes(struct cpus *cpus)
+{
+	memory_unwatch(cpus->cpu[0]->memory);
 }
 
 void

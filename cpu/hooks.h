@@ -5,7 +5,7 @@
  * Instructions are announced by page offset: the block builder ends blocks before an announced offset and keeps no block that begins at one, so
  * the run loop comes by there each time. Watched pages are withheld from the TLB, so accesses to them take the slow path.
  * Listeners change nothing of the machine. They may call hooks_stop().
- * Not announced: accesses by page walks, DMA and VMX's own structures.
+ * Not announced: accesses by page walks, DMA and VMX's own structures; but `written` hears of all writes.
  */
 #ifndef NB_CPU_HOOKS_H
 #define NB_CPU_HOOKS_H
@@ -35,6 +35,11 @@ struct hooks {
 	bool (*watched)(void *opaque, struct vcpu *cpu, u64 linear, u64 guest_physical, u64 physical);
 	/* An access to a page of which `watched` said so. */
 	void (*access)(void *opaque, struct vcpu *cpu, const struct hook_access *a);
+	/*
+	 * Bytes of a page of hooks_watch_writes() are about to change. `writer`: a device, "page walk"...; NULL: an instruction, whose store
+	 * `access` has just heard of. `cpu`: the processor under way, or whichever where none is.
+	 */
+	void (*written)(void *opaque, struct vcpu *cpu, u64 physical, u64 size, const char *writer);
 	/* Of the instruction under way: its value read, or about to be written. */
 	void (*port)(void *opaque, struct vcpu *cpu, u16 port, unsigned size, bool write, u32 value);
 	void (*msr)(void *opaque, struct vcpu *cpu, u32 address, bool write, u64 value);
@@ -60,6 +65,9 @@ void hooks_set(struct cpus *cpus, struct hooks *hooks);
 /* To be called, from outside cpus_run(), after `announced` or `stepping` changed; after the answers of `watched` changed. */
 void hooks_instructions_changed(struct cpus *cpus);
 void hooks_watches_changed(struct cpus *cpus);
+/* Writes to the RAM at [first, last], until hooks_unwatch_writes(). Reads are as fast as ever. From outside cpus_run(). */
+void hooks_watch_writes(struct cpus *cpus, u64 first, u64 last);
+void hooks_unwatch_writes(struct cpus *cpus);
 /* Leaves cpus_run() at the next boundary between instructions. */
 void hooks_stop(struct vcpu *cpu);
 

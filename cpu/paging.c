@@ -305,7 +305,7 @@ set_accessed_dirty(struct walk *w)
 			continue;
 		u64 physical;
 		entry_physical(w, w->address[n], ACCESS_READ | ACCESS_WRITE, &physical);
-		phys_write(w->cpu, physical, w->entry_size, w->entry[n] | bits);
+		phys_write_by(w->cpu, "page walk", physical, w->entry_size, w->entry[n] | bits);
 		if (leaf)
 			w->dirty |= !!(bits & PTE_D);
 	}

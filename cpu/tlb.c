@@ -247,8 +247,8 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 	if (!page)
 		return;
 	s64 ram = memory_ram_offset(cpu->memory, t.physical & PAGE_MASK);
-	bool code = ram >= 0 && page == cpu->memory->ram + ram && cpu->memory->page_flags[(u64)ram / PAGE_SIZE] & MEMORY_CODE;
-	if (!(write && code))
+	bool marked = ram >= 0 && page == cpu->memory->ram + ram && cpu->memory->page_flags[(u64)ram / PAGE_SIZE];
+	if (!(write && marked))
 		out->host = page + (t.physical & 0xfff);
 	if (t.special)
 		return;
@@ -266,7 +266,7 @@ tlb_translate(struct vcpu *cpu, u64 linear, unsigned access, struct tlb_target *
 		e->tag_x = tag;
 	} else {
 		e->tag_r = tag;
-		e->tag_w = t.write_ok && !code && (write || smram || memory_page(cpu->memory, t.physical & PAGE_MASK, true)) ? tag : NO_PAGE;
+		e->tag_w = t.write_ok && !marked && (write || smram || memory_page(cpu->memory, t.physical & PAGE_MASK, true)) ? tag : NO_PAGE;
 	}
 	mark_used(c, e);
 	if (t.page_shift > 12) {

@@ -41,7 +41,7 @@ changed(struct debugger *d, const struct breakpoint *b)
 	d->events_wanted = 0;
 	for (const struct breakpoint *c = d->breakpoints; c; c = c->next)
 		if (!c->disabled) {
-			d->hooks.watching |= c->kind == BREAK_ACCESS;
+			d->hooks.watching |= c->kind == BREAK_ACCESS || c->kind == BREAK_WRITTEN;
 			d->events_wanted |= 1u << c->kind;
 		}
 }
@@ -253,6 +253,7 @@ on_access(void *opaque, struct vcpu *cpu, const struct hook_access *a)
 	u64 address[3] = {a->linear, ~0ull, a->physical};
 	char text[160];
 
+	d->back.store = *a;
 	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
 		u64 old = 0;
 
@@ -275,6 +276,40 @@ on_access(void *opaque, struct vcpu *cpu, const struct hook_access *a)
 		d->stop_address = MAX(address[b->address], b->first);
 		d->stop_write = a->write;
 		stop_at(d, cpu, b, STOP_WATCH, text);
+		return;
+	}
+}
+
+/* What who-wrote looks for. */
+static void
+on_written(void *opaque, struct vcpu *cpu, u64 physical, u64 size, const char *writer)
+{
+	struct debugger *d = opaque;
+	struct hook_access *store = &d->back.store;
+
+	for (struct breakpoint *b = d->breakpoints; b; b = b->next) {
+		u64 first, last, old = 0;
+		unsigned shown;
+		bool known;
+
+		if (b->kind != BREAK_WRITTEN || physical > b->last || physical + size <= b->first)
+			continue;
+		/* All of a small one, else what was asked for. */
+		first = size <= 8 ? physical : MAX(physical, b->first);
+		last = size <= 8 ? physical + size - 1 : MIN(physical + size - 1, b->last);
+		shown = (unsigned)MIN(last - first + 1, 8);
+		known = !writer && store->write && store->physical == physical && store->size == size;
+		memory_peek(cpu->memory, first, &old, shown);
+		d->happening = (struct happening){.value = known ? store->value : 0, .old = old, .address = first, .size = size, .write = true};
+		if (!holds(d, cpu, b) || only_tells(d, b, cpu))
+			continue;
+		d->back.write.physical = physical;
+		d->back.write.size = size;
+		d->back.write.at = first;
+		d->back.write.shown = shown;
+		d->back.write.old = old;
+		d->back.write.writer = writer;
+		stop_at(d, cpu, b, STOP_WATCH, "");
 		return;
 	}
 }
@@ -392,6 +427,7 @@ breakpoints_init(struct debugger *d)
 	d->hooks.instruction = on_instruction;
 	d->hooks.watched = on_watched;
 	d->hooks.access = on_access;
+	d->hooks.written = on_written;
 	d->hooks.port = on_port;
 	d->hooks.msr = on_msr;
 	d->hooks.cr_write = on_cr_write;

@@ -73,8 +73,8 @@ static const struct command commands[] = {
 	 REPEATS | RUNS},
 	{"reverse-to", NULL, "EVENT [ARGUMENT] [if EXPR] | ADDR | icount N", "back to the last such event, or to a number of instructions",
 	 "reverse-to exit EPT_VIOLATION", command_reverse_to, RUNS},
-	{"who-wrote", NULL, "[linear|gpa|phys] ADDR[,LENGTH] | FIELD", "the last instruction that wrote memory, or a field of the VMCS",
-	 "who-wrote eptp", command_who_wrote, RUNS},
+	{"who-wrote", NULL, "[linear|gpa|phys] ADDR[,LENGTH] [if EXPR] | FIELD",
+	 "who wrote memory last: an instruction, a device, a page walk; or a field of the VMCS", "who-wrote eptp", command_who_wrote, RUNS},
 	{"cpu", NULL, "[N]", "select a processor, tell where it is", "cpu 1", command_cpu, 0},
 
 	{"break", "b", "[linear|gpa|phys] ADDR[..ADDR] [if EXPR] | virtual SELECTOR:OFFSET [if EXPR] | EVENT [ARGUMENT] [if EXPR]",

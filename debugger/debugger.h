@@ -36,9 +36,11 @@ struct debugger_host {
 	const struct display *display;
 	/*
 	 * Going back; each may be NULL. back: to a moment before instruction `icount` of all processors together, false when there is none; what
-	 * came from outside since then comes again. mark: this is a moment to go back to. changed: the user has changed the machine.
+	 * came from outside since then comes again. written: the end of the newest stretch before instruction `icount` in which RAM at
+	 * [first, last] may have been written, 0: none. mark: this is a moment to go back to. changed: the user has changed the machine.
 	 */
 	bool (*back)(void *opaque, u64 icount);
+	u64 (*written)(void *opaque, u64 icount, u64 first, u64 last);
 	void (*mark)(void *opaque);
 	void (*changed)(void *opaque);
 	void (*history)(void *opaque, struct debugger_history *out);

@@ -49,7 +49,8 @@ struct vmwrite_record {
 
 enum break_kind {
 	BREAK_EXECUTE, BREAK_ACCESS, BREAK_EXIT, BREAK_ENTRY, BREAK_ENTRY_FAIL, BREAK_VMWRITE, BREAK_INJECT, BREAK_IO, BREAK_MSR, BREAK_CR,
-	BREAK_EXCEPTION, BREAK_INTERRUPT, BREAK_TRIPLE, BREAK_MMIO, BREAK_PACKET, BREAK_MODE
+	BREAK_EXCEPTION, BREAK_INTERRUPT, BREAK_TRIPLE, BREAK_MMIO, BREAK_PACKET, BREAK_MODE,
+	BREAK_WRITTEN /* by whomever: who-wrote */
 };
 /* ADDRESS_GUEST: linear in the guest of the current VMCS, wherever the processor is. ADDRESS_VIRTUAL: a selector and an offset. */
 enum address_kind { ADDRESS_LINEAR, ADDRESS_GUEST_PHYSICAL, ADDRESS_PHYSICAL, ADDRESS_GUEST, ADDRESS_VIRTUAL };
@@ -132,6 +133,12 @@ struct debugger {
 		struct vcpu *cpu, *before; /* whose instructions are counted; before whose the machine stands */
 		u64 announced, wanted_instruction;
 		char instruction[300];
+		struct {
+			u64 physical, size, at, old; /* at: of the `shown` bytes that `old` has */
+			unsigned shown;
+			const char *writer; /* NULL: an instruction */
+		} write;
+		struct hook_access store; /* the last one that hooks told of */
 		u64 exits;
 	} back;
 

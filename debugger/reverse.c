@@ -11,11 +11,16 @@
 
 #include "bus/input.h"
 #include "debugger/internal.h"
+#include "debugger/walk.h"
 
 /* Instructions of each processor before a moment that are gone through one by one. */
 #define NEAR 64
 /* Instructions of all that are gone through one by one where a processor that slept has to be found executing its last. */
 #define WINDOW 4096
+
+/* Instructions of all: how much of the past is looked at first with memory under watch, and how that grows. */
+#define STRETCH 2000000u
+#define STRETCH_GROWS 8
 
 struct moment {
 	u64 icount, moments, time;
@@ -316,16 +321,50 @@ same(const struct moment *a, const struct moment *b)
 static bool
 last_stop(struct debugger *d)
 {
+	const struct breakpoint *only = d->back.only;
+	const struct breakpoint *watch = only && only->kind == BREAK_WRITTEN ? only : NULL;
+	u64 stretch = STRETCH;
 	struct moment now = present(d), end = now, start;
+	bool good;
 
-	while (go_back(d, end.icount)) {
+	for (;;) {
+		/* Over stretches in which nobody can have written. */
+		if (watch && d->host.written) {
+			u64 to = d->host.written(d->host.opaque, end.icount, only->first, only->last);
+
+			if (!to)
+				return false;
+			if (to < end.icount && go_back(d, to + 1))
+				end = present(d);
+		}
+		if (!go_back(d, end.icount))
+			return false;
+		/* A page that is written all the time makes a stretch slow: the last writer is probably near. */
+		if (watch && end.icount - cpus_icount(d->cpus) > stretch) {
+			if (!go_to(d, end.icount - stretch))
+				return true;
+			d->host.mark(d->host.opaque);
+			stretch *= STRETCH_GROWS;
+		}
 		start = present(d);
-		if (!run_again(d, BACK_COUNT, &end))
+		if (watch)
+			hooks_watch_writes(d->cpus, watch->first, watch->last);
+		good = run_again(d, BACK_COUNT, &end);
+		if (watch)
+			hooks_unwatch_writes(d->cpus);
+		if (!good)
 			return true;
 		for (d->back.wanted = d->back.hits; d->back.wanted; d->back.wanted--) {
 			struct moment found;
 
-			if (!go_back(d, start.icount + 1) || !run_again(d, BACK_SEEK, &end))
+			if (!go_back(d, start.icount + 1))
+				return true;
+			if (watch)
+				hooks_watch_writes(d->cpus, watch->first, watch->last);
+			good = run_again(d, BACK_SEEK, &end);
+			if (watch)
+				hooks_unwatch_writes(d->cpus);
+			if (!good)
 				return true;
 			found = present(d);
 			/* Not the one by which the present was reached. */
@@ -334,7 +373,6 @@ last_stop(struct debugger *d)
 		}
 		end = start;
 	}
-	return false;
 }
 
 /* A write is found after it happened; going back, one has not come by it yet. */
@@ -469,9 +507,28 @@ tell_writer(struct debugger *d, const char *what)
 		say(d, "after exit %llu %s\n", (ull)d->back.exits - 1, reason_text(e->reason));
 }
 
+/* The write at which the machine has just stopped. */
+static void
+describe_write(const struct debugger *d, char *text, size_t room)
+{
+	const struct hook_access *store = &d->back.store;
+	u64 value = 0;
+
+	if (!d->back.write.writer && store->write && store->physical == d->back.write.physical && store->size == d->back.write.size)
+		value = store->value;
+	else
+		memory_peek(d->cpu->memory, d->back.write.at, &value, d->back.write.shown);
+	snprintf(text, room, "%s%swrite of %llu bytes at %#llx", d->back.write.writer ? d->back.write.writer : "", d->back.write.writer ? ": " : "",
+		 (ull)d->back.write.size, (ull)d->back.write.physical);
+	if (d->back.write.at != d->back.write.physical)
+		snprintf(text + strlen(text), room - strlen(text), ", at %#llx", (ull)d->back.write.at);
+	snprintf(text + strlen(text), room - strlen(text), ": %#llx -> %#llx", (ull)d->back.write.old, (ull)value);
+}
+
 static void
 search_writer(struct debugger *d, struct breakpoint *only)
 {
+	bool memory = only->kind == BREAK_WRITTEN;
 	struct moment now = present(d);
 	struct vcpu *cpu = d->cpu;
 	bool ended = d->ended, found;
@@ -480,6 +537,8 @@ search_writer(struct debugger *d, struct breakpoint *only)
 	d->back.only = only;
 	found = last_stop(d);
 	memcpy(text, d->stop_text, sizeof(text));
+	if (memory && found && d->stop_at == only)
+		describe_write(d, text, sizeof(text));
 	d->back.only = NULL;
 	d->back.region = 0;
 	breakpoint_delete(d, only);
@@ -538,6 +597,17 @@ command_who_wrote(struct debugger *d, const char *arguments)
 			b.first = physical;
 			b.address = ADDRESS_PHYSICAL;
 		}
+		if (good && b.address == ADDRESS_GUEST_PHYSICAL) {
+			u64 physical = b.first;
+
+			good = !ept_on(d) || vmx_ept_peek(d->cpu, b.first, &physical);
+			if (!good)
+				complain(d, "no memory there");
+			b.last = physical + (b.last - b.first);
+			b.first = physical;
+			b.address = ADDRESS_PHYSICAL;
+		}
+		b.kind = BREAK_WRITTEN;
 	}
 	if (good)
 		search_writer(d, breakpoint_add(d, b));

@@ -89,14 +89,14 @@ dma_out(struct fw_cfg *f, u64 address, u32 length)
 	if (f->look)
 		f->look(f->look_opaque);
 	if (have)
-		dma_write(f->memory, address, item->data + f->position, have);
+		dma_write_by(f->memory, "fw_cfg", address, item->data + f->position, have);
 	f->position += have;
 	address += have;
 	length -= have;
 	/* Past the end of RAM nothing can arrive any more: the guest's length alone must not keep the host busy. */
 	length = (u32)MIN(length, f->memory->ram_size);
 	for (; length; address += MIN(length, PAGE_SIZE), length -= (u32)MIN(length, PAGE_SIZE))
-		dma_write(f->memory, address, zeros, MIN(length, PAGE_SIZE));
+		dma_write_by(f->memory, "fw_cfg", address, zeros, MIN(length, PAGE_SIZE));
 }
 
 /*
@@ -121,7 +121,7 @@ dma_request(struct fw_cfg *f)
 	else if (control & DMA_SKIP)
 		f->position += MIN(length, selected(f)->size - f->position);
 	put_big(done, control & DMA_WRITE && !(control & (DMA_READ | DMA_SKIP)) ? DMA_ERROR : 0, 4);
-	dma_write(f->memory, request, done, 4);
+	dma_write_by(f->memory, "fw_cfg", request, done, 4);
 }
 
 static u32

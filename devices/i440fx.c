@@ -77,8 +77,7 @@ copying_write(void *opaque, u64 offset, unsigned size, u64 value)
 
 	if (physical + size > m->low_size)
 		return;
-	if (m->page_flags[physical / PAGE_SIZE] & MEMORY_CODE && m->code_written)
-		m->code_written(m->opaque, physical, size);
+	memory_written(m, physical, physical, size);
 	memcpy(m->ram + physical, &value, size);
 }
 

@@ -266,7 +266,7 @@ pci_dma_write(struct pci_device *d, u64 address, const void *buffer, u64 size)
 {
 	if (!(pci_get16(d->config, PCI_COMMAND) & PCI_COMMAND_MASTER))
 		return false;
-	dma_write(d->bus->memory, address, buffer, size);
+	dma_write_by(d->bus->memory, d->name, address, buffer, size);
 	return true;
 }
 

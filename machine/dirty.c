@@ -72,6 +72,9 @@ struct dirty_log {
 	u32 count, kept;
 	u32 *page; /* ascending */
 	u32 *copy; /* numbers in the pool; ZEROS */
+	/* Pages that may have been written, but hold at the end what they held at the beginning; ascending. */
+	u32 sames;
+	u32 *same;
 };
 
 #define ZEROS UINT32_MAX
@@ -333,7 +336,8 @@ log_new(struct pool *pool, u32 room)
 	struct dirty_log *log = need(sizeof(*log));
 
 	log->pool = pool;
-	log->count = log->kept = 0;
+	log->count = log->kept = log->sames = 0;
+	log->same = need(room * sizeof(*log->same));
 	log->page = need(room * sizeof(*log->page));
 	log->copy = need(room * sizeof(*log->copy));
 	return log;
@@ -354,6 +358,7 @@ log_drop(struct dirty_log *log)
 {
 	free(log->page);
 	free(log->copy);
+	free(log->same);
 	free(log);
 }
 
@@ -375,12 +380,15 @@ collect(struct dirty *d)
 			d->page[i] = touched(d, i) && !is_zero(now) ? KEPT : ZERO;
 			if (d->page[i] == KEPT)
 				log_add(log, i, ZEROS);
+			else if (touched(d, i))
+				log->same[log->sames++] = i;
 		} else if (d->page[i] >= COPIED) {
 			u32 copy = d->page[i] - COPIED;
 
 			d->page[i] = KEPT;
 			if (!memcmp(pool_page(&d->pool, copy), now, PAGE)) {
 				pool_give(&d->pool, copy);
+				log->same[log->sames++] = i;
 				continue;
 			}
 			log_add(log, i, copy);
@@ -451,13 +459,50 @@ dirty_return_further(struct dirty *d, struct dirty_log *log)
 u64
 dirty_log_size(const struct dirty_log *log)
 {
-	return log->kept * (u64)PAGE + log->count * 8ull;
+	return log->kept * (u64)PAGE + log->count * 8ull + log->sames * 4ull;
+}
+
+static bool
+has_page(const u32 *pages, u32 count, u32 page)
+{
+	for (u32 i = 0; i < count; i++)
+		if (pages[i] == page)
+			return true;
+	return false;
+}
+
+bool
+dirty_written(const struct dirty *d, u32 page)
+{
+	return d->page[page] >= WAS_ZERO;
+}
+
+bool
+dirty_log_written(const struct dirty_log *log, u32 page)
+{
+	return has_page(log->page, log->count, page) || has_page(log->same, log->sames, page);
+}
+
+/* The union of both lists, which are ascending. */
+static u32
+unite(const u32 *a, u32 as, const u32 *b, u32 bs, u32 *out)
+{
+	u32 i = 0, j = 0, count = 0;
+
+	while (i < as || j < bs) {
+		u32 next = j == bs || (i < as && a[i] < b[j]) ? a[i] : b[j];
+
+		i += i < as && a[i] == next;
+		j += j < bs && b[j] == next;
+		out[count++] = next;
+	}
+	return count;
 }
 
 struct dirty_log *
 dirty_log_merge(struct dirty_log *earlier, struct dirty_log *later)
 {
-	struct dirty_log *both = log_new(earlier->pool, earlier->count + later->count);
+	struct dirty_log *both = log_new(earlier->pool, earlier->count + later->count + earlier->sames + later->sames);
 	u32 i = 0, j = 0;
 
 	while (i < earlier->count || j < later->count) {
@@ -472,6 +517,7 @@ dirty_log_merge(struct dirty_log *earlier, struct dirty_log *later)
 			j++;
 		}
 	}
+	both->sames = unite(earlier->same, earlier->sames, later->same, later->sames, both->same);
 	log_drop(earlier);
 	log_drop(later);
 	return both;

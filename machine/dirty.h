@@ -28,6 +28,9 @@ struct dirty_log *dirty_mark(struct dirty *d);
 /* RAM as it was at the present mark; and from there, by the former one's log (which becomes the present one, emptied). */
 void dirty_return(struct dirty *d);
 void dirty_return_further(struct dirty *d, struct dirty_log *log);
+/* Can it be that page `page` of RAM was written since the present mark; between the marks of a log? */
+bool dirty_written(const struct dirty *d, u32 page);
+bool dirty_log_written(const struct dirty_log *log, u32 page);
 /* Bytes. */
 u64 dirty_log_size(const struct dirty_log *log);
 /* Both logs in one: from the earlier mark to the end of the later one. Frees both. */

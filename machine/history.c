@@ -226,6 +226,34 @@ history_free(struct history *h)
 	free(h);
 }
 
+static bool
+may_have_written(const struct history *h, unsigned i, u64 first, u64 last)
+{
+	const struct memory *m = h->machine->memory;
+
+	for (u64 page = first & PAGE_MASK; page <= last && page >= (first & PAGE_MASK); page += PAGE_SIZE) {
+		s64 offset = memory_ram_offset(m, page);
+		const struct dirty_log *log = h->checkpoint[i].log;
+
+		if (offset < 0)
+			return true;
+		if (log ? dirty_log_written(log, (u32)((u64)offset / PAGE_SIZE)) : dirty_written(h->dirty, (u32)((u64)offset / PAGE_SIZE)))
+			return true;
+	}
+	return false;
+}
+
+u64
+history_written(const struct history *h, u64 icount, u64 first, u64 last)
+{
+	for (unsigned i = h->count; i-- > 0;) {
+		if (h->checkpoint[i].icount >= icount || !may_have_written(h, i, first, last))
+			continue;
+		return i + 1 < h->count ? MIN(icount, h->checkpoint[i + 1].icount) : icount;
+	}
+	return 0;
+}
+
 u64
 history_oldest(const struct history *h)
 {

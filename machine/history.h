@@ -24,6 +24,11 @@ void history_take(struct history *h);
 bool history_back(struct history *h, u64 icount);
 /* Somebody has changed the machine: running again from before would not come here. History begins here. */
 void history_begin(struct history *h);
+/*
+ * The end of the newest stretch between two checkpoints, or a checkpoint and instruction `icount`, in which RAM at [first, last] may have been
+ * written: an instruction count. 0: in none of those that are kept.
+ */
+u64 history_written(const struct history *h, u64 icount, u64 first, u64 last);
 /* Of the oldest checkpoint; how many there are; bytes. */
 u64 history_oldest(const struct history *h);
 unsigned history_count(const struct history *h);

@@ -337,6 +337,14 @@ back_for_debugger(void *opaque, u64 icount)
 	return true;
 }
 
+static u64
+written_for_debugger(void *opaque, u64 icount, u64 first, u64 last)
+{
+	struct machine *machine = opaque;
+
+	return machine->history ? history_written(machine->history, icount, first, last) : icount;
+}
+
 static void
 mark_for_debugger(void *opaque)
 {
@@ -380,6 +388,7 @@ make_debugger(struct machine *machine)
 	const struct config *config = machine->config;
 	const struct debugger_host host = {
 		.back = back_for_debugger,
+		.written = written_for_debugger,
 		.mark = mark_for_debugger,
 		.changed = changed_for_debugger,
 		.history = history_for_debugger,

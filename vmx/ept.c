@@ -231,7 +231,7 @@ log_page(struct vcpu *cpu, u64 guest_physical)
 
 	if (!SEC_ON(cpu->vmx, ENABLE_PML))
 		return;
-	phys_write(cpu, v->pml_address + 8ull * v->pml_index, 8, guest_physical & PAGE_MASK);
+	phys_write_by(cpu, "page-modification log", v->pml_address + 8ull * v->pml_index, 8, guest_physical & PAGE_MASK);
 	v->pml_index--;
 }
 
@@ -253,7 +253,7 @@ set_flags(struct vcpu *cpu, struct ept_walk *w, u64 guest_physical, bool write)
 		u64 entry = w->entry[i] | EPT_A | (write && i == leaf ? EPT_D : 0);
 
 		if (entry != w->entry[i])
-			phys_write(cpu, w->address[i], 8, entry);
+			phys_write_by(cpu, "EPT walk", w->address[i], 8, entry);
 		w->entry[i] = entry;
 	}
 	if (missing & EPT_D)

@@ -103,7 +103,7 @@ vmx_store_current(struct vmx *vmx)
 	if (vmx->current == NO_VMCS)
 		return;
 	phys_write(vmx->cpu, vmx->current + VMCS_REGION_LAUNCHED, 4, vmx->launched);
-	dma_write(vmx->cpu->memory, vmx->current + VMCS_REGION_FIELDS, &vmx->vmcs, sizeof(vmx->vmcs));
+	dma_write_by(vmx->cpu->memory, "VMCS", vmx->current + VMCS_REGION_FIELDS, &vmx->vmcs, sizeof(vmx->vmcs));
 }
 
 void
