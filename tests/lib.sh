@@ -6,7 +6,7 @@
 #	$work		a directory of the test's own, which goes when it ends
 #	$failed		the test's exit status
 #	$shown		the files that a failed verdict shows, in $work unless they are absolute
-source=${source:-${srcdir:-$(dirname "$0")/..}}
+source=${srcdir:-$(dirname "$0")/..}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM

@@ -5,28 +5,16 @@
 # IMAGES is what tests/images/build.sh made. One line per setting, or those NAMEd, with instructions and CPU seconds; last "N passed, N failed".
 
 set -u
-[ $# -ge 2 ] || {
-	sed -n '2,6s/^# *//p' "$0" >&2
-	exit 1
-}
+. "$(dirname "$0")/lib.sh"
+[ $# -ge 2 ] || usage
 nestbox=$1
 images=$2
 shift 2
 wanted=$*
-[ -f "$images/l1fast.cpio" ] || {
-	echo "nested-deep: skipped; $images has no l1fast.cpio (tests/images/build.sh makes it)"
-	exit 0
-}
-command -v cpio >/dev/null || {
-	echo "nested-deep: skipped; cpio is missing"
-	exit 0
-}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
-mkdir "$work/tftp" "$work/l2"
-seq 1 3000 >"$work/tftp/payload"
-sum=$(sha256sum "$work/tftp/payload" | cut -d ' ' -f 1)
+[ -f "$images/l1fast.cpio" ] || skip "$images has no l1fast.cpio (tests/images/build.sh makes it)"
+command -v cpio >/dev/null || skip "no cpio"
+payload 3000
+mkdir "$work/l2"
 passed=0
 failed=0
 

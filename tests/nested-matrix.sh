@@ -5,18 +5,12 @@
 # IMAGES is what tests/images/build.sh made. REPEAT defaults to 2. One line per setting; the last line is "N passed, N failed".
 
 set -u
-[ $# -ge 2 ] || {
-	sed -n '2,5s/^# *//p' "$0" >&2
-	exit 1
-}
+. "$(dirname "$0")/lib.sh"
+[ $# -ge 2 ] || usage
 nestbox=$1
 images=$2
 repeat=${3:-2}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT INT TERM
-mkdir "$work/tftp"
-seq 1 30000 >"$work/tftp/payload"
-sum=$(sha256sum "$work/tftp/payload" | cut -d ' ' -f 1)
+payload 30000
 passed=0
 failed=0
 

@@ -5,17 +5,12 @@
 # there the machine is saved, and another process goes on to the next one. NB_SEED: of the points.
 
 set -u
-[ $# -ge 2 ] || {
-	sed -n '2,5s/^# *//p' "$0" >&2
-	exit 1
-}
+. "$(dirname "$0")/lib.sh"
+[ $# -ge 2 ] || usage
 nestbox=$1
 images=$2
 runs=${3:-100}
 points=${4:-50}
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT INT TERM
-failed=0
 
 # run OPTION...: its last hash
 run()
@@ -44,8 +39,9 @@ seed=${NB_SEED:-$(date +%s)}
 load=
 for at in $(awk -v seed="$seed" -v n="$points" 'BEGIN { srand(seed); for (i = 0; i < n; i++) printf "%d\n", 1 + rand() * 4500000000 }' | sort -n); do
 	# Unquoted: no option, or two words.
-	run -stop-after "$at" -snapshot-save "$work/snapshot" $load >/dev/null
-	[ -s "$work/snapshot" ] || { cat "$work/err"; exit 1; }
+	run -stop-after "$at" -snapshot-save "$work/next" $load >/dev/null
+	[ -s "$work/next" ] || { cat "$work/err"; exit 1; }
+	mv "$work/next" "$work/snapshot"
 	load="-snapshot-load $work/snapshot"
 done
 pieces=$(run -stop-after 4600M $load)

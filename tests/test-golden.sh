@@ -6,4 +6,4 @@ images=${NB_IMAGES:-images}
 	echo "skipped: no $images/l1fast.cpio"
 	exit 77
 }
-exec "${srcdir:-.}/tests/golden/golden.sh" ./nestbox "$images"
+exec "$(dirname "$0")/golden/golden.sh" ./nestbox "$images"

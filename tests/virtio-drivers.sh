@@ -4,18 +4,14 @@
 # IMAGES is what tests/images/build.sh made.
 
 set -u
-[ $# = 2 ] || {
-	sed -n '2,4s/^# *//p' "$0" >&2
-	exit 1
-}
+. "$(dirname "$0")/lib.sh"
+[ $# = 2 ] || usage
 nestbox=$1
 images=$2
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT INT TERM
+shown="log err"
 mkdir "$work/tftp"
 seq 1 150000 | head -c 1000000 >"$work/tftp/payload"
 sum=$(sha256sum "$work/tftp/payload" | cut -d ' ' -f 1)
-failed=0
 
 # network NAME MODEL WORDS: address, gateway and a megabyte by TFTP; all of it by the card that was asked for.
 network()
@@ -48,20 +44,6 @@ disk()
 	else
 		echo "[  FAILED  ] $1"
 		cat "$work/log"
-		failed=1
-	fi
-}
-
-# verdict NAME COMMAND...
-verdict()
-{
-	name=$1
-	shift
-	if "$@"; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		cat "$work/log" "$work/err"
 		failed=1
 	fi
 }

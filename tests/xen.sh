@@ -4,28 +4,11 @@
 # IMAGES is what tests/images/build.sh and tests/images/xen.sh made.
 
 set -u
-[ $# = 2 ] || {
-	sed -n '2,4s/^# *//p' "$0" >&2
-	exit 1
-}
+. "$(dirname "$0")/lib.sh"
+[ $# = 2 ] || usage
 nestbox=$1
 images=$2
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT INT TERM
-failed=0
-
-verdict()
-{
-	name=$1
-	shift
-	if "$@"; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		tail -n 20 "$work/first.log"
-		failed=1
-	fi
-}
+shown=first.log
 
 # run NAME OPTION...
 run()

@@ -6,19 +6,13 @@
 # hashes changed.
 
 set -u
-[ $# -ge 2 ] || {
-	sed -n '2,5s/^# *//p' "$0" >&2
-	exit 1
-}
+. "$(dirname "$0")/../lib.sh"
+[ $# -ge 2 ] || usage
 nestbox=$1
 images=$2
 baseline=$(dirname "$0")/nested.hashes
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT INT TERM
-mkdir "$work/tftp"
-seq 1 30000 >"$work/tftp/payload"
-sum=$(sha256sum "$work/tftp/payload" | cut -d ' ' -f 1)
-failed=0
+payload 30000
+shown=err
 
 # run OPTION...: its hashes are on standard output.
 run()
@@ -27,19 +21,6 @@ run()
 		-append "console=ttyS0 quiet nb.file=payload nb.sha256=$sum" -nic "user,model=e1000,tftp=$work/tftp" \
 		-serial "file:$work/serial.log" -no-reboot -timeout 1200 "$@" </dev/null 2>"$work/err"
 	sed -n 's/^nestbox: hash //p' "$work/err" | uniq
-}
-
-# verdict NAME COMMAND...
-verdict()
-{
-	name=$1
-	shift
-	if "$@"; then
-		echo "[       OK ] $name"
-	else
-		echo "[  FAILED  ] $name"
-		failed=1
-	fi
 }
 
 images_sum=$(cat "$images/vmlinux" "$images/l1fast.cpio" | sha256sum | cut -d ' ' -f 1)
