@@ -3,7 +3,7 @@
 # Run in the build directory. NB_GUESTS: which of them; NB_GUEST_OPTIONS: more options for nestbox.
 . "$(dirname "$0")/lib.sh"
 
-for guest in ${NB_GUESTS:-$(cd "$source/tests/guest/vmx" && ls *.c | grep -v '^runtime\.c$')}; do
+for guest in ${NB_GUESTS:-$(cd "$source/tests/guest/vmx" && ls *.c | grep -v '^runtime\.c$\|^aborts\.c$')}; do
 	name=${guest%.c}
 	assemble_vmx "$name"
 	smp=1
@@ -21,6 +21,29 @@ for guest in ${NB_GUESTS:-$(cd "$source/tests/guest/vmx" && ls *.c | grep -v '^r
 		failed=1
 	fi
 done
+# After an abort nothing is left to report but what is in memory.
+if [ -z "$NB_GUESTS" ]; then
+	assemble_vmx aborts
+	for code in 1 4; do
+		rules=XO-03 first=0x1234 # what the list's first entry has then
+		[ $code = 1 ] || rules="XO-05 XL-02" first=0
+		./nestbox -m 64 -nodefaults -serial stdio -cpu max -stop-after 1G -kernel "$work/aborts" -append "abort=$code" $NB_GUEST_OPTIONS \
+			>"$work/out" 2>&1 </dev/null
+		status=$?
+		timeout 60 ./nestbox -m 64 -nodefaults -cpu max -kernel "$work/aborts" -append "abort=$code" $NB_GUEST_OPTIONS -debug \
+			-ex "symbols $work/aborts" -ex continue -ex "p u32(vmcs_region + 4)" -ex "p u32(list + 8)" -ex quit \
+			>"$work/debug" 2>&1 </dev/null
+		if [ $status = 2 ] && grep -q "VMX abort $code" "$work/out" && ! grep -q FAILED "$work/out" &&
+			[ "$(tail -n 2 "$work/debug" | sed 's/ .*//' | tr '\n' ' ')" = "0x$code $first " ]; then
+			echo "[       OK ] abort $code"
+			echo "RULE VMCS-10 $rules ok VMX abort $code: the code is in the VMCS, the machine stands"
+		else
+			echo "[  FAILED  ] abort $code: status $status"
+			cat "$work/out" "$work/debug"
+			failed=1
+		fi
+	done
+fi
 # Every exit reason that a model has is reached; docs/CONFORMANCE.md, "Exit reasons without a guest", says why not the others.
 if [ -z "$NB_GUESTS" ]; then
 	sed -n 's/^REASON([0-9]*, \([A-Z0-9_]*\),.*/\1/p' "$source/vmx/exit_reasons.def" | sort >"$work/all"

@@ -1,4 +1,7 @@
-/* Guests in other modes: real mode and protected mode without paging (unrestricted guest), PAE, compatibility mode, hardware task switches. */
+/*
+ * Guests in other modes: real mode and protected mode without paging (unrestricted guest), PAE, virtual-8086 mode, compatibility mode, hardware task
+ * switches.
+ */
 #include "tests/guest/vmx/runtime.h"
 
 #define VALID BIT(31)
@@ -251,6 +254,101 @@ pae(void)
 	check_equal("IF-03", GET(guest_physical_address) & ~0xfffull, ADDRESS(test_page), "with its address");
 }
 
+/* --- virtual-8086 mode: code at 800H:0, stack a00H:1000H, the handlers' stack below HANDLER_STACK --- */
+
+#define RFLAGS_VM BIT(17)
+#define RFLAGS_VIF BIT(19)
+#define HANDLER_STACK 0xd000
+#define SOFTWARE_INTERRUPT (VALID | 0x420)
+SNIPPET(v_int, ".code16; int $0x20; vmcall; .code64");
+SNIPPET(v_vmcall, ".code16; vmcall; .code64");
+SNIPPET(v_handler, ".code32; vmcall; .code64");
+
+static void
+virtual_8086_with(const char *code, u64 dpl)
+{
+	static const u32 segments[] = {VMCS_guest_es_selector, VMCS_guest_cs_selector, VMCS_guest_ss_selector,
+				       VMCS_guest_ds_selector, VMCS_guest_fs_selector, VMCS_guest_gs_selector};
+
+	protected_mode();
+	for (unsigned i = 0; i < COUNT(segments); i++) {
+		u64 selector = segments[i] == VMCS_guest_cs_selector ? LOW >> 4 : 0xa00 + (segments[i] - VMCS_guest_ss_selector);
+
+		vmwrite(segments[i], selector);
+		vmwrite(segments[i] - 0x0800 + 0x6806, selector << 4);
+		vmwrite(segments[i] + 0x4000, 0xffff);
+		vmwrite(segments[i] + 0x4014, 0xf3);
+	}
+	memset((void *)TSS32, 0, 0x100);
+	((u32 *)TSS32)[1] = HANDLER_STACK;
+	((u32 *)TSS32)[2] = 0x10;
+	/* The I/O permission bitmap, and below it that of redirected interrupts. */
+	((u16 *)TSS32)[0x66 / 2] = 0x88;
+	PUT(guest_tr_limit, 0xff);
+	((u64 *)IDT32)[0x20] = (ADDRESS(v_handler) & 0xffff) | 8 << 16 | (0x8e00 | dpl << 13) << 32 | (ADDRESS(v_handler) >> 16) << 48;
+	copy_low(code);
+	memcpy((void *)(LOW + 0x40), v_vmcall, 16);
+	PUT(guest_rflags, 2 | RFLAGS_VM);
+	PUT(guest_rsp, 0x1000);
+	PUT(guest_rip, 0);
+	PUT(entry_instruction_length, 2);
+	PUT(exception_bitmap, BIT(13));
+}
+
+static void
+virtual_8086(void)
+{
+	u32 *frame = (u32 *)(HANDLER_STACK - 36);
+	u16 *frame16 = (u16 *)(0xa000 + 0x1000 - 6);
+	u32 *vector = (u32 *)(4 * 0x20), before = *vector;
+
+	virtual_8086_with(v_int, 3);
+	need(resume(), EXIT_REASON_EXCEPTION_NMI, "INT in virtual-8086 mode with IOPL 0");
+	check_equal("IF-04", GET(exit_interruption_info), VALID | 0xb0d, "INT itself is #GP with IOPL 0");
+	virtual_8086_with(v_vmcall, 3);
+	PUT(entry_interruption_info, SOFTWARE_INTERRUPT);
+	need(resume(), EXIT_REASON_VMCALL, "an injected software interrupt in virtual-8086 mode");
+	check("INJ-05", GET(guest_rip) == ADDRESS(v_handler) && GET(guest_cs_selector) == 8, "is delivered whatever IOPL is");
+	check("INJ-05", GET(guest_rsp) == ADDRESS(frame) && GET(guest_ss_selector) == 0x10 && !(GET(guest_rflags) & RFLAGS_VM),
+	      "on the stack of CPL 0, out of virtual-8086 mode");
+	check("INJ-05", frame[0] == 2 && frame[1] == LOW >> 4 && frame[2] == (2 | RFLAGS_VM) && frame[3] == 0x1000 && frame[4] == 0xa00,
+	      "with the return address behind the instruction");
+	check("INJ-05", frame[5] == (u16)(0xa00 + VMCS_guest_es_selector - VMCS_guest_ss_selector) && frame[8] == 0xa06 &&
+			       GET(guest_gs_selector) == 0,
+	      "and the data segments, which are null then");
+	virtual_8086_with(v_vmcall, 0);
+	PUT(entry_interruption_info, SOFTWARE_INTERRUPT);
+	need(resume(), EXIT_REASON_EXCEPTION_NMI, "through a gate of DPL 0");
+	check("INJ-04", GET(exit_interruption_info) == (VALID | 0xb0d) && GET(exit_interruption_error) == (0x20 << 3 | 2),
+	      "the gate's DPL counts");
+	check_equal("IF-07", GET(idt_vectoring_info), SOFTWARE_INTERRUPT, "and the interrupt was being delivered");
+	virtual_8086_with(v_vmcall, 0);
+	PUT(entry_interruption_info, VALID | 0x20);
+	PUT(guest_rflags, 2 | RFLAGS_VM | IF);
+	need(resume(), EXIT_REASON_VMCALL, "an injected external interrupt");
+	check("INJ-04", GET(guest_rip) == ADDRESS(v_handler) && frame[0] == 0, "is not subject to DPL, nor has it a length");
+
+	/* CR4.VME: by the bitmap */
+	virtual_8086_with(v_vmcall, 3);
+	PUT(guest_cr4, BIT(13) | BIT(5) | BIT(0));
+	*vector = (LOW >> 4) << 16 | 0x40;
+	PUT(guest_rflags, 2 | RFLAGS_VM | RFLAGS_VIF);
+	PUT(entry_interruption_info, SOFTWARE_INTERRUPT);
+	need(resume(), EXIT_REASON_VMCALL, "with CR4.VME and a clear bit");
+	check("INJ-05", GET(guest_rip) == 0x40 && GET(guest_cs_selector) == LOW >> 4 && GET(guest_rsp) == 0x1000 - 6 &&
+			       (GET(guest_rflags) & (RFLAGS_VM | RFLAGS_VIF)) == RFLAGS_VM,
+	      "a clear bit of the redirection bitmap: through the table at 0, and VIF is cleared");
+	check("INJ-05", frame16[0] == 2 && frame16[1] == LOW >> 4 && frame16[2] == (2 | IF | 3 << 12),
+	      "FLAGS are pushed with IOPL 3 and VIF as IF");
+	virtual_8086_with(v_vmcall, 3);
+	PUT(guest_cr4, BIT(13) | BIT(5) | BIT(0));
+	((u8 *)TSS32)[0x68 + 0x20 / 8] = 1;
+	PUT(entry_interruption_info, SOFTWARE_INTERRUPT);
+	need(resume(), EXIT_REASON_VMCALL, "with CR4.VME and a set bit");
+	check_equal("INJ-05", GET(guest_rip), ADDRESS(v_handler), "a set bit: through the IDT, whatever IOPL is");
+	*vector = before;
+}
+
 /* --- compatibility mode --- */
 
 SNIPPET(c_sysenter, ".code32; vmcall; .code64");
@@ -273,6 +371,7 @@ guest_main(void)
 	unrestricted_real_mode();
 	task_switches();
 	pae();
+	virtual_8086();
 	compatibility_mode();
 	finish(true);
 }
