@@ -77,17 +77,18 @@ l2()
 {
 	name=$1
 	shift
-	rm -rf "/tmp/$name"
-	mkdir -p "/tmp/$name/root"
-	cp /lab/l2 "/tmp/$name/root/lab"
-	echo "$l2arg" >"/tmp/$name/root/argument"
-	(cd "/tmp/$name/root" && find . | cpio -o -H newc 2>/dev/null) >"/tmp/$name/more.cpio"
-	cat /l2/initramfs.cpio "/tmp/$name/more.cpio" >"/tmp/$name/cpio"
-	mkfifo "/tmp/$name/con.in" "/tmp/$name/con.out" "/tmp/$name/mon.in" "/tmp/$name/mon.out"
+	place=/run/nb/$name
+	rm -rf "$place"
+	mkdir -p "$place/tree"
+	cp /lab/l2 "$place/tree/lab"
+	echo "$l2arg" >"$place/tree/argument"
+	(cd "$place/tree" && find . | cpio -o -H newc 2>/dev/null) >"$place/more.cpio"
+	cat /l2/initramfs.cpio "$place/more.cpio" >"$place/cpio"
+	mkfifo "$place/con.in" "$place/con.out" "$place/mon.in" "$place/mon.out"
 	${wrapper:-} qemu-system-x86_64 -accel kvm -cpu ${l2cpu:-host} -m ${l2mem:-256} -smp ${l2smp:-1} -nodefaults -display none -vga none \
-		-no-reboot -no-hpet -chardev "pipe,id=con,path=/tmp/$name/con" -serial chardev:con \
-		-chardev "pipe,id=mon,path=/tmp/$name/mon" -mon mon \
-		-kernel /l2/vmlinux -initrd "/tmp/$name/cpio" -append "console=ttyS0 quiet nokaslr ${l2append:-}" "$@" \
+		-no-reboot -no-hpet -chardev "pipe,id=con,path=$place/con" -serial chardev:con \
+		-chardev "pipe,id=mon,path=$place/mon" -mon mon \
+		-kernel /l2/vmlinux -initrd "$place/cpio" -append "console=ttyS0 quiet nokaslr ${l2append:-}" "$@" \
 		2>"/results/$name.qemu" &
 	eval "pid_$name=\$!"
 	pid=$!
@@ -99,8 +100,8 @@ l2_serve()
 {
 	name=$1
 	eval "pid=\$pid_$name"
-	exec 3<"/tmp/$name/con.out" 4>"/tmp/$name/con.in"
-	cat "/tmp/$name/mon.out" >"/results/$name.monitor" &
+	exec 3<"/run/nb/$name/con.out" 4>"/run/nb/$name/con.in"
+	cat "/run/nb/$name/mon.out" >"/results/$name.monitor" &
 	while read -r line <&3; do
 		line=${line%?}
 		echo "$line" >>"/results/$name.log"
@@ -133,7 +134,7 @@ during()
 # monitor NAME COMMAND: a line for QEMU's human monitor.
 monitor()
 {
-	echo "$2" >"/tmp/$1/mon.in"
+	echo "$2" >"/run/nb/$1/mon.in"
 }
 
 # sample NAME: keeps this moment's counters of the process $pid as /results/NAME.sample.
