@@ -478,6 +478,17 @@ describe(struct debugger *d, const struct breakpoint *b)
 		say(d, "        %s\n", b->commands);
 }
 
+static void
+print_only(struct debugger *d)
+{
+	if (d->only_level >= 0)
+		say(d, "only level %d\n", d->only_level);
+	if (d->only_vpid >= 0)
+		say(d, "only vpid %d\n", d->only_vpid);
+	if (d->only_cpu >= 0)
+		say(d, "only cpu %d\n", d->only_cpu);
+}
+
 void
 info_breakpoints(struct debugger *d, const char *arguments)
 {
@@ -491,12 +502,7 @@ info_breakpoints(struct debugger *d, const char *arguments)
 		}
 	if (!any)
 		say(d, "no breakpoints\n");
-	if (d->only_level >= 0)
-		say(d, "only level %d\n", d->only_level);
-	if (d->only_vpid >= 0)
-		say(d, "only vpid %d\n", d->only_vpid);
-	if (d->only_cpu >= 0)
-		say(d, "only cpu %d\n", d->only_cpu);
+	print_only(d);
 }
 
 /* "if EXPRESSION" or nothing. */
@@ -550,7 +556,7 @@ number_or_name(struct debugger *d, const char **at, enum break_kind kind, u64 *f
 
 	if (kind == BREAK_VMWRITE && next_word(&after, word, sizeof(word)))
 		for (unsigned i = 0; (field = vmcs_field_at(i)); i++)
-			if (!strcmp(field->name, word)) {
+			if (!strcasecmp(field->name, word)) {
 				*first = field->encoding;
 				*last = field->size == 8 && field->encoding < 0x6000 ? field->encoding | 1u : field->encoding;
 				*at = after;
@@ -574,10 +580,27 @@ number_or_name(struct debugger *d, const char **at, enum break_kind kind, u64 *f
 		return false;
 	}
 	after = *at;
-	if (kind == BREAK_MSR && next_word(&after, word, sizeof(word)) && !isdigit((unsigned char)word[0]))
-		for (u64 address = 0; address < 0xc0003000; address = address == 0x3fff ? 0xc0000000 : address + 1)
-			if (msr_name((u32)address) && !strcmp(msr_name((u32)address), word)) {
-				*first = *last = address;
+	if (kind == BREAK_MSR && next_word(&after, word, sizeof(word)) && msr_of_name(word, first)) {
+		*last = *first;
+		*at = after;
+		return true;
+	}
+	after = *at;
+	if (kind == BREAK_EXCEPTION && next_word(&after, word, sizeof(word)))
+		for (unsigned i = 0; i < 32; i++) {
+			const char *name = exception_name(i);
+
+			if (name && (!strcasecmp(word, name) || (*name == '#' && !strcasecmp(word, name + 1)))) {
+				*first = *last = i;
+				*at = after;
+				return true;
+			}
+		}
+	after = *at;
+	if (kind == BREAK_EXIT && next_word(&after, word, sizeof(word)))
+		for (unsigned i = 0; i < VMX_REASONS; i++)
+			if (vmx_reason_name(i) && !strcasecmp(word, vmx_reason_name(i))) {
+				*first = *last = i;
 				*at = after;
 				return true;
 			}
@@ -648,7 +671,7 @@ command_tbreak(struct debugger *d, const char *arguments)
 bool
 watchpoint_parse(struct debugger *d, const char *arguments, bool read, bool write, struct breakpoint *b)
 {
-	const char *at = arguments;
+	const char *at = arguments, *error;
 
 	if (!*arguments) {
 		complain(d, "watch which address?");
@@ -662,13 +685,13 @@ watchpoint_parse(struct debugger *d, const char *arguments, bool read, bool writ
 			return false;
 		/* Data is watched where the segment is now. */
 		b->address = ADDRESS_LINEAR;
-		b->first = b->last = b->linear;
-	} else if (!range_argument(d, &at, &b->first, &b->last)) {
+		b->first = b->linear;
+	} else if (!evaluate(d, &at, &b->first, &error)) {
+		complain(d, "%s: %s", arguments, error);
 		return false;
 	}
-	if (b->last == b->first)
-		b->last = b->first + 7; /* a bare address: eight bytes */
-	return condition_argument(d, at, b);
+	b->last = b->first + 7; /* a bare address: eight bytes */
+	return range_rest(d, &at, b->first, &b->last) && condition_argument(d, at, b);
 }
 
 static void
@@ -814,7 +837,13 @@ command_only(struct debugger *d, const char *arguments)
 	char word[16];
 	u64 value;
 
-	if (!next_word(&arguments, word, sizeof(word)) || !strcmp(word, "off")) {
+	if (!next_word(&arguments, word, sizeof(word))) {
+		if (d->only_level < 0 && d->only_vpid < 0 && d->only_cpu < 0)
+			say(d, "breakpoints stop everywhere\n");
+		print_only(d);
+		return;
+	}
+	if (!strcmp(word, "off")) {
 		d->only_level = d->only_vpid = d->only_cpu = -1;
 		return;
 	}

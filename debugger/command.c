@@ -94,7 +94,7 @@ static const struct command commands[] = {
 	{"condition", NULL, "N [EXPR]", "give breakpoint N a condition, or none", "condition 1 rax == 0", command_condition, 0},
 	{"commands", NULL, "N [CMD; CMD...]", "execute commands when breakpoint N stops the machine", "commands 1 regs; continue",
 	 command_commands, 0},
-	{"only", NULL, "level N | vpid N | cpu N | off", "let breakpoints stop only there", "only level 2", command_only, 0},
+	{"only", NULL, "[level N | vpid N | cpu N | off]", "let breakpoints stop only there", "only level 2", command_only, 0},
 
 	{"regs", "r", "[all|seg|ctl|dbg|fpu|vec]", "registers", "regs seg", command_regs, 0},
 	{"msr", NULL, "[NAME|NUMBER]", "model-specific registers, all or one", "msr IA32_EFER", command_msr, 0},

@@ -409,18 +409,12 @@ number_argument(struct debugger *d, const char *text, u64 *value)
 }
 
 bool
-range_argument(struct debugger *d, const char **at, u64 *first, u64 *last)
+range_rest(struct debugger *d, const char **at, u64 first, u64 *last)
 {
 	const char *start = *at, *error;
 	u64 second;
-	bool length;
+	bool length = **at == ',';
 
-	if (!evaluate(d, at, first, &error)) {
-		complain(d, "%s: %s", start, error);
-		return false;
-	}
-	*last = *first;
-	length = **at == ',';
 	if (!length && strncmp(*at, "..", 2) != 0)
 		return true;
 	*at += length ? 1 : 2;
@@ -428,10 +422,23 @@ range_argument(struct debugger *d, const char **at, u64 *first, u64 *last)
 		complain(d, "%s: %s", start, error);
 		return false;
 	}
-	*last = length ? *first + second - 1 : second;
-	if (*last < *first) {
+	*last = length ? first + second - 1 : second;
+	if (*last < first || (length && !second)) {
 		complain(d, "an empty range");
 		return false;
 	}
 	return true;
+}
+
+bool
+range_argument(struct debugger *d, const char **at, u64 *first, u64 *last)
+{
+	const char *start = *at, *error;
+
+	if (!evaluate(d, at, first, &error)) {
+		complain(d, "%s: %s", start, error);
+		return false;
+	}
+	*last = *first;
+	return range_rest(d, at, *first, last);
 }

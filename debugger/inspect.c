@@ -46,13 +46,13 @@ d_peek(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address
 bool
 d_poke(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, const void *data, unsigned size)
 {
-	d->changed = true;
 	for (const u8 *from = data; size;) {
 		unsigned n = MIN(size, (unsigned)(PAGE_SIZE - (address & 0xfff)));
 		u64 physical;
 
 		if (!locate(d, cpu, kind, address, &physical) || !memory_page(cpu->memory, physical & PAGE_MASK, true))
 			return false;
+		d->changed = true;
 		dma_write(cpu->memory, physical, from, n);
 		from += n;
 		size -= n;
@@ -288,7 +288,10 @@ command_print(struct debugger *d, const char *arguments)
 	char symbol[120];
 	u64 value;
 
-	if (number_argument(d, arguments, &value))
+	/* Both ways are printed: gdb's /x and the like are but habit. */
+	if (*arguments == '/')
+		arguments += strcspn(arguments, " ");
+	if (number_argument(d, arguments + strspn(arguments, " "), &value))
 		say(d, "%#llx %llu%s\n", (ull)value, (ull)value, symbol_text(d, d->cpu, value, symbol, sizeof(symbol)));
 }
 
@@ -341,8 +344,9 @@ command_set(struct debugger *d, const char *arguments)
 			return;
 		}
 	word[strcspn(word, "=")] = 0;
-	d->changed = true;
-	if (!set_register(d, word[0] == '$' ? word + 1 : word, value))
+	if (set_register(d, word[0] == '$' ? word + 1 : word, value))
+		d->changed = true;
+	else
 		complain(d, "'%s' cannot be set (general registers, rip, rflags, cr2)", word);
 }
 
@@ -524,23 +528,36 @@ print_msr(struct debugger *d, u32 address)
 	return true;
 }
 
+static const u32 msr_ranges[][2] = {{0, 0x1fff}, {0xc0000000, 0xc0001fff}};
+
+bool
+msr_of_name(const char *word, u64 *address)
+{
+	for (unsigned r = 0; r < COUNT(msr_ranges); r++)
+		for (u32 a = msr_ranges[r][0]; a <= msr_ranges[r][1]; a++) {
+			const char *name = msr_name(a);
+			size_t prefix = !name ? 0 : !strncmp(name, "IA32_", 5) ? 5 : !strncmp(name, "MSR_", 4) ? 4 : 0;
+
+			if (!name || (strcasecmp(name, word) != 0 && strcasecmp(name + prefix, word) != 0))
+				continue;
+			*address = a;
+			return true;
+		}
+	return false;
+}
+
 void
 command_msr(struct debugger *d, const char *arguments)
 {
-	static const u32 ranges[][2] = {{0, 0x1fff}, {0xc0000000, 0xc0001fff}};
-	bool found = false;
 	u64 number;
 
-	for (unsigned r = 0; r < COUNT(ranges); r++)
-		for (u32 a = ranges[r][0]; a <= ranges[r][1]; a++) {
-			const char *name = msr_name(a);
-
-			if (name && (!*arguments || !strcmp(name, arguments)))
-				found |= print_msr(d, a);
-		}
-	if (found || (*arguments && !number_argument(d, arguments, &number)))
+	for (unsigned r = 0; r < COUNT(msr_ranges) && !*arguments; r++)
+		for (u32 a = msr_ranges[r][0]; a <= msr_ranges[r][1]; a++)
+			if (msr_name(a))
+				print_msr(d, a);
+	if (!*arguments || (!msr_of_name(arguments, &number) && !number_argument(d, arguments, &number)))
 		return;
-	if (!*arguments || number > 0xffffffff || !print_msr(d, (u32)number))
+	if (number > 0xffffffff || !print_msr(d, (u32)number))
 		complain(d, "no such MSR");
 }
 

@@ -204,6 +204,8 @@ bool evaluate(struct debugger *d, const char **at, u64 *value, const char **erro
 bool number_argument(struct debugger *d, const char *text, u64 *value);
 /* ADDR, ADDR..ADDR or ADDR,LENGTH at *at. Complains. */
 bool range_argument(struct debugger *d, const char **at, u64 *first, u64 *last);
+/* What stands behind ADDR, if anything does; else *last stays. */
+bool range_rest(struct debugger *d, const char **at, u64 first, u64 *last);
 bool register_read(struct debugger *d, struct vcpu *cpu, const char *name, u64 *value);
 const char *register_name_at(unsigned index);
 int level_of(const struct vcpu *cpu);
@@ -276,6 +278,8 @@ const char *address_kind_name(enum address_kind kind);
 /* "linear", "gpa", "phys", "guest" or "virtual" at *at, if more follows; else linear. */
 enum address_kind address_kind(const char **at);
 /* SELECTOR:OFFSET at *at. Complains. */
+/* The number of an MSR: by its name, in any case, with or without IA32_ or MSR_. */
+bool msr_of_name(const char *word, u64 *address);
 bool virtual_argument(struct debugger *d, const char **at, u16 *selector, u64 *offset, u64 *linear);
 /* KIND ADDR, the whole text; SELECTOR:OFFSET becomes linear. *kind: what it is if the text names none. Complains. */
 bool address_argument(struct debugger *d, const char *at, enum address_kind *kind, u64 *address);

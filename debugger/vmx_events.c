@@ -100,8 +100,8 @@ on_vm_exit(void *opaque, struct vcpu *cpu, u32 reason, bool failed)
 		char text[160];
 
 		describe_exit(e, text, sizeof(text));
-		breakpoints_event(d, cpu, BREAK_EXIT, reason & 0xffff, "exit %llu %s from %#llx: %s", (ull)d->exits - 1, reason_text(reason),
-				  (ull)e->rip, text);
+		breakpoints_event(d, cpu, BREAK_EXIT, reason & 0xffff, "exit %llu %s from %#llx%s%s", (ull)d->exits - 1, reason_text(reason),
+				  (ull)e->rip, *text ? ": " : "", text);
 	}
 }
 

@@ -142,7 +142,9 @@ info_vmcs(struct debugger *d, const char *arguments)
 	};
 	const struct vmcs_field *field;
 	const struct vmx *vmx;
-	bool any = false;
+	char *end;
+	u64 encoding = strtoull(arguments, &end, 16);
+	bool any = false, by_encoding = end != arguments && !*end;
 
 	if (!has_vmx(d))
 		return;
@@ -155,7 +157,7 @@ info_vmcs(struct debugger *d, const char *arguments)
 		bool whole = !*arguments || !strcmp(arguments, groups[g].name), titled = false;
 
 		for (unsigned i = 0; (field = vmcs_field_at(i)); i++) {
-			bool named = !whole && (!strcmp(field->name, arguments) || strtoull(arguments, NULL, 16) == field->encoding);
+			bool named = !whole && (!strcasecmp(field->name, arguments) || (by_encoding && encoding == field->encoding));
 
 			if (vmcs_type(field->encoding) != groups[g].type || !(whole || named) || !vmcs_lookup(&vmx->cap, field->encoding))
 				continue;

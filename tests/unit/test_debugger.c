@@ -240,6 +240,68 @@ only_restricts_breakpoints_to_a_level(void **state)
 }
 
 static void
+events_are_named_in_any_case(void **state)
+{
+	(void)state;
+	expect("break msr efer", "msr      0xc0000080");
+	expect("break msr IA32_efer", "msr      0xc0000080");
+	expect("break msr 0x48", "msr      0x48");
+	expect("break msr nonsense", "nonsense: no register");
+	expect("break exception #PF", "exception 0xe");
+	expect("break exception pf", "exception 0xe");
+	expect("break exception 13", "exception 0xd");
+	expect("break exit ept_violation", "exit     EPT_VIOLATION");
+	expect("break vmwrite GUEST_RIP", "vmwrite  guest_rip");
+	expect("msr efer", "c0000080 IA32_EFER");
+	expect("msr 0xc0000080", "c0000080 IA32_EFER");
+	expect("info vmcs GUEST_RIP", "guest_rip");
+	assert_null(strstr(output, "vpid"));
+	expect("info vmcs 681e", "guest_rip");
+	expect("p/x 17", "0x11 17");
+	expect("p /d 17", "0x11 17");
+}
+
+static void
+watchpoints_are_as_long_as_they_say(void **state)
+{
+	(void)state;
+	expect("watch 0x1000", "0x1000..0x1007,");
+	expect("watch 0x1000,1", "0x1000, 0 hits");
+	expect("watch 0x1000..0x1000", "0x1000, 0 hits");
+	expect("watch virtual cs:0x40,4", "0x40..0x43,");
+	expect("watch virtual cs:0x40", "0x40..0x47,");
+	expect("watch 0x1000,0", "an empty range");
+	expect("watch 0,0", "an empty range");
+}
+
+static void
+only_tells_what_it_was_told(void **state)
+{
+	(void)state;
+	expect("only", "breakpoints stop everywhere");
+	command("only level 2");
+	command("only cpu 0");
+	expect("only", "only level 2\nonly cpu 0\n");
+	command("only off");
+	expect("only", "breakpoints stop everywhere");
+}
+
+/* Going back would begin anew. */
+static void
+what_cannot_be_set_changes_nothing(void **state)
+{
+	(void)state;
+	expect("set u8 phys 0xfffffff00000 = 3", "no RAM");
+	expect("set nonsense = 3", "cannot be set");
+	assert_false(d->changed);
+	command("set rax = 3");
+	assert_true(d->changed);
+	d->changed = false;
+	command("set u8 phys 0x8000 = 3");
+	assert_true(d->changed);
+}
+
+static void
 next_goes_over_exits_and_step_where_only_says_so(void **state)
 {
 	(void)state;
@@ -410,6 +472,10 @@ main(void)
 		T(vmcs_check_lists_all_broken_rules),
 		T(vmcs_check_in_a_real_mode_guest_judges_the_hypervisors_mode),
 		T(only_restricts_breakpoints_to_a_level),
+		T(events_are_named_in_any_case),
+		T(watchpoints_are_as_long_as_they_say),
+		T(only_tells_what_it_was_told),
+		T(what_cannot_be_set_changes_nothing),
 		T(next_goes_over_exits_and_step_where_only_says_so),
 		T(next_returns_in_its_own_level),
 		T(commands_run_at_their_breakpoint),
