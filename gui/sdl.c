@@ -2,7 +2,8 @@
  * The SDL2 window, in a thread of its own (gui.h). Keys are taken by their place, so the guest's layout decides.
  *
  * A click grabs the mouse. Ctrl-Alt with G: grab or release; F: full screen; V: type what is on the clipboard; S: the
- * picture as a file; Q: close. The title tells speed, guest time and activity.
+ * picture as a file; I: a line with information below the picture, or none; Q: close. That line and the title tell speed,
+ * guest time and activity.
  */
 #include "gui/sdl.h"
 
@@ -14,8 +15,9 @@
 #include "base/stop.h"
 #include "bus/display.h"
 #include "gui/gui.h"
+#include "gui/status_line.h"
 
-#define TITLE_MS 500
+#define STATUS_MS 500
 
 struct sdl_window {
 	struct exchange exchange;
@@ -26,11 +28,16 @@ struct sdl_window {
 	/* The window's side. */
 	SDL_Window *window;
 	SDL_Renderer *renderer;
-	SDL_Texture *texture;
+	SDL_Texture *texture, *line_texture;
+	u32 *line_pixels;
+	unsigned width, height; /* of the picture */
 	bool grabbed, full_screen;
 	unsigned buttons;
-	u32 title_at; /* host ms */
+	u32 status_at; /* host ms */
 	struct gui_status shown;
+	struct status_line line;
+	bool lined; /* the line is shown, */
+	bool stale; /* and what it shows is not what it should */
 };
 
 static const u16 scan_code[SDL_NUM_SCANCODES] = {
@@ -77,15 +84,34 @@ static void
 grab(struct sdl_window *w, bool on)
 {
 	w->grabbed = on;
-	w->title_at = 0;
+	w->status_at = 0;
 	SDL_SetRelativeMouseMode(on ? SDL_TRUE : SDL_FALSE);
 }
 
+/* The window's size is that of its parts, unless it is the whole screen. */
+static void
+fit(struct sdl_window *w)
+{
+	int width = (int)w->width, height = (int)(w->height + (w->lined ? status_line_height(w->width) : 0));
+
+	if (!w->texture)
+		return;
+	if (!w->full_screen)
+		SDL_SetWindowSize(w->window, width, height);
+	SDL_RenderSetLogicalSize(w->renderer, width, height);
+	w->stale = true;
+}
+
+/* The user's fingers are on Ctrl and Alt still: for the guest they are not, or it would see Ctrl-Alt with each letter. */
 static void
 paste(struct sdl_window *w)
 {
+	static const SDL_Scancode held[] = {SDL_SCANCODE_LCTRL, SDL_SCANCODE_RCTRL, SDL_SCANCODE_LALT, SDL_SCANCODE_RALT,
+					    SDL_SCANCODE_LSHIFT, SDL_SCANCODE_RSHIFT};
 	char *text = SDL_GetClipboardText();
 
+	for (unsigned i = 0; i < COUNT(held); i++)
+		exchange_tell(&w->exchange, (struct gui_event){.kind = GUI_KEY_UP, .code = scan_code[held[i]]});
 	if (text)
 		exchange_paste(&w->exchange, text);
 	SDL_free(text);
@@ -104,6 +130,11 @@ own_key(struct sdl_window *w, const SDL_KeyboardEvent *event)
 	case SDL_SCANCODE_F:
 		w->full_screen = !w->full_screen;
 		SDL_SetWindowFullscreen(w->window, w->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+		fit(w);
+		return true;
+	case SDL_SCANCODE_I:
+		w->lined = !w->lined;
+		fit(w);
 		return true;
 	case SDL_SCANCODE_V:
 		paste(w);
@@ -179,57 +210,98 @@ on_event(struct sdl_window *w, const SDL_Event *event, bool *expose)
 	}
 }
 
-/* The status line. */
+/* In the title and in the line. */
 static void
-show_title(struct sdl_window *w)
+update_status(struct sdl_window *w)
 {
-	u32 now = SDL_GetTicks(), passed = now - w->title_at;
+	u32 now = SDL_GetTicks(), passed = now - w->status_at;
+	struct status_line *l = &w->line;
 	struct gui_status status;
 	char title[160];
 
-	if (w->title_at && passed < TITLE_MS)
+	if (w->status_at && passed < STATUS_MS)
 		return;
 	pthread_mutex_lock(&w->exchange.lock);
 	status = w->exchange.status;
 	pthread_mutex_unlock(&w->exchange.lock);
-	snprintf(title, sizeof(title), "nestbox  %llu MIPS  %llu.%llu s%s%s%s",
-		 (unsigned long long)(w->title_at && passed ? (status.instructions - w->shown.instructions) / 1000 / passed : 0),
-		 (unsigned long long)(status.guest_ns / 1000000000), (unsigned long long)(status.guest_ns / 100000000 % 10),
-		 status.disk_requests != w->shown.disk_requests ? "  disk" : "",
-		 status.network_frames != w->shown.network_frames ? "  net" : "",
+	l->mips = w->status_at && passed ? (status.instructions - w->shown.instructions) / 1000 / passed : 0;
+	l->tenths = status.guest_ns / 100000000;
+	l->disk = status.disk_requests != w->shown.disk_requests;
+	l->network = status.network_frames != w->shown.network_frames;
+	l->grabbed = w->grabbed;
+	snprintf(title, sizeof(title), "nestbox  %llu MIPS  %llu.%llu s%s%s%s", (unsigned long long)l->mips,
+		 (unsigned long long)(l->tenths / 10), (unsigned long long)(l->tenths % 10), l->disk ? "  disk" : "", l->network ? "  net" : "",
 		 w->grabbed ? "  (Ctrl-Alt-G releases the mouse)" : "");
 	SDL_SetWindowTitle(w->window, title);
 	w->shown = status;
-	w->title_at = now ? now : 1;
+	w->status_at = now ? now : 1;
+	w->stale = true;
+}
+
+static SDL_Texture *
+new_texture(struct sdl_window *w, unsigned height)
+{
+	return SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING, (int)w->width, (int)height);
+}
+
+/* With the lock held. */
+static void
+resize(struct sdl_window *w)
+{
+	unsigned line = status_line_height(w->exchange.width);
+
+	w->width = w->exchange.width;
+	w->height = w->exchange.height;
+	if (w->texture)
+		SDL_DestroyTexture(w->texture);
+	if (w->line_texture)
+		SDL_DestroyTexture(w->line_texture);
+	free(w->line_pixels);
+	w->line_pixels = malloc((size_t)w->width * line * 4);
+	if (!w->line_pixels)
+		stop_host_error("out of memory");
+	w->texture = new_texture(w, w->height);
+	w->line_texture = new_texture(w, line);
+	fit(w);
+}
+
+static void
+draw_line(struct sdl_window *w)
+{
+	unsigned height = status_line_height(w->width);
+	SDL_Rect where = {0, (int)w->height, (int)w->width, (int)height};
+
+	status_line_draw(w->line_pixels, w->width, &w->line);
+	SDL_UpdateTexture(w->line_texture, NULL, w->line_pixels, (int)w->width * 4);
+	SDL_RenderCopy(w->renderer, w->line_texture, NULL, &where);
 }
 
 static void
 show(struct sdl_window *w, bool expose)
 {
 	struct exchange *e = &w->exchange;
+	SDL_Rect where;
 	bool fresh;
 
 	pthread_mutex_lock(&e->lock);
 	fresh = e->fresh;
-	if (e->resized) {
-		if (w->texture)
-			SDL_DestroyTexture(w->texture);
-		w->texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING, (int)e->width,
-					       (int)e->height);
-		if (!w->full_screen)
-			SDL_SetWindowSize(w->window, (int)e->width, (int)e->height);
-		SDL_RenderSetLogicalSize(w->renderer, (int)e->width, (int)e->height);
-		e->resized = false;
-	}
+	if (e->resized)
+		resize(w);
+	e->resized = false;
 	if (fresh && w->texture)
 		SDL_UpdateTexture(w->texture, NULL, e->pixels, (int)e->width * 4);
 	e->fresh = false;
 	pthread_mutex_unlock(&e->lock);
-	if (!fresh && !expose)
+	if (!fresh && !expose && !(w->lined && w->stale))
 		return;
+	w->stale = false;
 	SDL_RenderClear(w->renderer);
-	if (w->texture)
-		SDL_RenderCopy(w->renderer, w->texture, NULL, NULL);
+	if (w->texture) {
+		where = (SDL_Rect){0, 0, (int)w->width, (int)w->height};
+		SDL_RenderCopy(w->renderer, w->texture, NULL, &where);
+		if (w->lined)
+			draw_line(w);
+	}
 	SDL_RenderPresent(w->renderer);
 }
 
@@ -278,11 +350,14 @@ window_thread(void *opaque)
 				on_event(w, &event, &expose);
 			} while (SDL_PollEvent(&event));
 		}
+		update_status(w);
 		show(w, expose);
-		show_title(w);
 	}
 	if (w->texture)
 		SDL_DestroyTexture(w->texture);
+	if (w->line_texture)
+		SDL_DestroyTexture(w->line_texture);
+	free(w->line_pixels);
 	if (w->renderer)
 		SDL_DestroyRenderer(w->renderer);
 	if (w->window)
@@ -301,6 +376,7 @@ sdl_window_new(const struct display *display, const struct gui_sinks *sinks, str
 	*out = NULL;
 	if (!w)
 		stop_host_error("out of memory");
+	w->lined = true;
 	exchange_init(&w->exchange, "sdl", display, sinks, input, hz);
 	w->started = SDL_CreateSemaphore(0);
 	w->thread = SDL_CreateThread(window_thread, "window", w);

@@ -26,6 +26,7 @@ struct memory;
 struct net_backend;
 struct pc;
 struct sdl_window;
+struct tee;
 struct vnc;
 struct ports;
 struct state;
@@ -62,6 +63,7 @@ struct machine {
 	struct block_host *flash; /* or NULL */
 	struct sdl_window *window;
 	struct vnc *vnc;
+	struct tee *tee; /* for both of them */
 	struct input_source user; /* keyboard and mouse */
 	/* From a scenario, until the next poll. */
 	struct {

@@ -330,8 +330,6 @@ finish(struct parse *p)
 		config->sdl = false;
 	if (!p->vga_given)
 		config->vga = !config->nodefaults && !config->nographic && (!config->kernel || config->sdl || config->vnc);
-	if (config->sdl && config->vnc)
-		return error_string("-vnc: -display sdl is there already, and only one can follow the screen");
 	if (config->vnc && !config->vga)
 		return error_string("-vnc %s: there is no display adapter (-vga std)", config->vnc);
 	if (config->sdl && !config->vga)

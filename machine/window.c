@@ -1,4 +1,4 @@
-/* What the user sees the machine by: a window, or a server for VNC clients. */
+/* What the user sees the machine by: a window, a server for VNC clients, or both. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,6 +8,7 @@
 #include "devices/vga.h"
 #include "gui/gui.h"
 #include "gui/sdl.h"
+#include "gui/tee.h"
 #include "gui/vnc.h"
 #include "machine/block_host.h"
 #include "machine/machine.h"
@@ -81,12 +82,19 @@ machine_open_display(struct machine *machine)
 {
 	const struct config *config = machine->config;
 	const struct gui_sinks sinks = {key, mouse, closed, screenshot, status, machine};
+	const struct display *window = &machine->pc->vga->display, *vnc = window;
+	char *error = NULL;
 
+	if (config->sdl && config->vnc) {
+		machine->tee = tee_new(window);
+		window = tee_side(machine->tee, 0);
+		vnc = tee_side(machine->tee, 1);
+	}
 	if (config->sdl)
-		return sdl_window_new(&machine->pc->vga->display, &sinks, machine->input, config->clock_hz, &machine->window);
-	if (config->vnc)
-		return vnc_new(config->vnc, &machine->pc->vga->display, &sinks, machine->input, config->clock_hz, &machine->vnc);
-	return NULL;
+		error = sdl_window_new(window, &sinks, machine->input, config->clock_hz, &machine->window);
+	if (!error && config->vnc)
+		error = vnc_new(config->vnc, vnc, &sinks, machine->input, config->clock_hz, &machine->vnc);
+	return error;
 }
 
 void
@@ -94,4 +102,5 @@ machine_close_display(struct machine *machine)
 {
 	sdl_window_free(machine->window);
 	vnc_free(machine->vnc);
+	tee_free(machine->tee);
 }

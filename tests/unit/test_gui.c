@@ -7,6 +7,8 @@
 #include "bus/display.h"
 #include "bus/input.h"
 #include "gui/gui.h"
+#include "gui/status_line.h"
+#include "gui/tee.h"
 #include "gui/vnc.h"
 
 #define HZ 1000000000ull
@@ -350,6 +352,80 @@ a_bad_or_taken_place_is_refused(void **state)
 	vnc_free(vnc);
 }
 
+/* Each sees every change once, whoever looks first; new sizes too. */
+static void
+two_follow_one_screen(void **state)
+{
+	struct fixture *f = *state;
+	struct tee *tee = tee_new(&f->display);
+	const struct display *side[2] = {tee_side(tee, 0), tee_side(tee, 1)};
+	u32 *pixels = calloc((size_t)DISPLAY_MAX_WIDTH * DISPLAY_MAX_HEIGHT, 4);
+	unsigned width, height;
+
+	for (unsigned round = 0; round < 4; round++) {
+		unsigned first = round & 1;
+
+		f->colour = round + 1;
+		f->changed = true;
+		if (round == 2)
+			f->width = 320;
+		for (unsigned i = 0; i < 2; i++) {
+			const struct display *d = side[first ^ i];
+
+			d->size(d->adapter, &width, &height);
+			assert_int_equal(width, f->width);
+			assert_true(d->draw(d->adapter, pixels, false));
+			assert_int_equal(pixels[width - 1], round + 1);
+			assert_int_equal(pixels[width * height - 1], 0x112233);
+			memset(pixels, 0, (size_t)width * height * 4);
+			assert_false(d->draw(d->adapter, pixels, false));
+		}
+		assert_int_equal(f->pictures, round + 1);
+	}
+	assert_true(side[0]->draw(side[0]->adapter, pixels, true));
+	assert_int_equal(pixels[0], 4);
+	free(pixels);
+	tee_free(tee);
+}
+
+static unsigned
+count_colour(const u32 *pixels, size_t count, u32 colour)
+{
+	unsigned found = 0;
+
+	for (size_t i = 0; i < count; i++)
+		found += pixels[i] == colour;
+	return found;
+}
+
+/* Everything has its own colour; nothing is drawn beside the line, however narrow the picture is. */
+static void
+the_status_line_stays_in_its_place(void **state)
+{
+	static const unsigned widths[] = {1, 2, 40, 320, 639, 640, 2560};
+	struct status_line idle = {.mips = 123, .tenths = 45};
+	struct status_line busy = {.mips = ~0ull, .tenths = ~0ull, .disk = true, .network = true, .grabbed = true};
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(widths); i++) {
+		size_t size = (size_t)widths[i] * status_line_height(widths[i]);
+		u32 *pixels = malloc(size * 4);
+		unsigned quiet;
+
+		assert_non_null(pixels);
+		status_line_draw(pixels, widths[i], &idle);
+		quiet = count_colour(pixels, size, 0x606468);
+		assert_int_equal(count_colour(pixels, size, 0x60e060), 0);
+		if (widths[i] >= 320)
+			assert_true(quiet > 0);
+		status_line_draw(pixels, widths[i], &busy);
+		assert_int_equal(count_colour(pixels, size, 0x606468), 0);
+		if (widths[i] >= 2560)
+			assert_int_equal(count_colour(pixels, size, 0x60e060), quiet);
+		free(pixels);
+	}
+}
+
 int
 main(void)
 {
@@ -359,6 +435,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(events_beyond_the_buffer_are_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_emulator_never_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_idle_screen_is_not_drawn, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_follow_one_screen, setup, teardown),
+		cmocka_unit_test(the_status_line_stays_in_its_place),
 		cmocka_unit_test_setup_teardown(a_vnc_client_sees_the_screen_and_has_the_keyboard, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_bad_or_taken_place_is_refused, setup, teardown),
 	};

@@ -241,7 +241,6 @@ every_mistake_is_answered_by_one_line_that_names_it(void **state)
 		{"-hda a -display sdl -vga none", "no display adapter"},
 		{"-kernel k -screendump x.png", "no display adapter"},
 		{"-hda a -vnc :1 -vga none", "no display adapter"},
-		{"-hda a -vnc :1 -display sdl", "only one"},
 		{"-kernel k -timing cycle", "cycle"},
 		{"-kernel k -S", "-S needs -gdb"},
 		{"-debug", "nothing to boot"},
