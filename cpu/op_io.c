@@ -144,7 +144,7 @@ repeated(const struct insn *insn)
 /*
  * What a VM exit reports: the linear address before any segment check, since the exit comes before the fault of an
  * unusable segment or a limit
- * (VMX.md PR-05).
+ * (rule PR-05).
  */
 static u64
 unchecked_linear(const struct vcpu *cpu, unsigned seg, u64 offset)

@@ -3,7 +3,7 @@
  * control. SDM 2, SDM 3
  * "System Architecture Overview".
  *
- * Order within each: faults that precede VM exits (VMX.md 4.1), the intercept, the other faults, the effect.
+ * Order within each: faults that precede VM exits (SDM 3, "Relative Priority of Faults and VM Exits"), the intercept, the other faults, the effect.
  * Caches are not modelled, so that cache and fence instructions only check what they would fault on.
  * I/O breakpoints (CR4.DE) are not modelled.
  */
@@ -234,7 +234,7 @@ op_smsw(struct vcpu *cpu, const struct insn *in)
 #define DR6_BS BIT(14)
 #define DR6_BT BIT(15)
 
-/* Which register is meant, after all checks. MOV-DR exiting comes before most faults (VMX.md PR-02). */
+/* Which register is meant, after all checks. MOV-DR exiting comes before most faults (rule PR-02). */
 static unsigned
 debug_register(struct vcpu *cpu, const struct insn *in, bool write)
 {

@@ -9,7 +9,7 @@
  *
  * An SMI in VMX operation gets the default treatment: being in non-root operation, CR4.VMXE and the PDPTEs are kept
  * inside the processor
- * (struct vcpu's smm), SMM runs outside VMX operation, RSM brings them back (VMX.md SMM-01, SMM-02). No dual-monitor
+ * (struct vcpu's smm), SMM runs outside VMX operation, RSM brings them back (rules SMM-01, SMM-02). No dual-monitor
  * treatment.
  * Which RAM is hidden outside SMM is the chipset's business: memory_set_smram().
  */

@@ -47,9 +47,9 @@ for id in $(cat "$work/uncertain"); do
 done >"$work/unsaid"
 complain "left open by the manual, but docs/CONFORMANCE.md does not say so" "$work/unsaid"
 
-# The list itself, where the document that it was made from is at hand.
-document=$source/../shared/VMX.md
-if [ -r "$document" ]; then
+# The list itself, against the document that it was made from: NB_RULES_DOCUMENT.
+document=${NB_RULES_DOCUMENT:-}
+if [ -n "$document" ]; then
 	sed -n '/^## 1\. /,/^## 9\. /p' "$document" |
 		grep -oE '^\| [A-Z]+(-[A-Z]+)?-[0-9]+ \||\bTLB-[0-9]+:' | tr -d '| :' | sort -u >"$work/document"
 	comm -3 "$work/all" "$work/document" >"$work/differs"

@@ -11,7 +11,7 @@ images=$2
 source=${srcdir:-$(dirname "$0")/..}
 instructions=${NB_HOOK_COST_INSTRUCTIONS:-60000000}
 command -v valgrind >/dev/null || { echo "hook-cost: valgrind is missing: apt-get install valgrind"; exit 1; }
-[ -e "$images/vmlinux" ] || { echo "hook-cost: no images: nb images"; exit 1; }
+[ -e "$images/vmlinux" ] || { echo "hook-cost: no images: ./nb image"; exit 1; }
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 

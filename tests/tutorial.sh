@@ -16,7 +16,7 @@ skip()
 	echo "tutorial: skipped: $1"
 	exit 77
 }
-[ -e "$images/l1fast.cpio" ] || skip "no images: nb images"
+[ -e "$images/l1fast.cpio" ] || skip "no images: ./nb image"
 [ -e "$symbols" ] || skip "no $symbols: apt-get install linux-image-$version-dbg"
 command -v gdb >/dev/null || skip "no gdb"
 work=$(mktemp -d) || exit 1

@@ -1,6 +1,6 @@
 /*
  * APIC virtualization: TPR shadow, APIC-access page, register virtualization, virtual interrupts, posted interrupts. SDM 3, "APIC Virtualization
- * and Virtual Interrupts"; NR-39 to NR-62 of VMX.md. Not modelled: IPI virtualization.
+ * and Virtual Interrupts"; rules NR-39 to NR-62. Not modelled: IPI virtualization.
  */
 #include "cpu/access.h"
 #include "cpu/deliver.h"

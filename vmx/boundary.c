@@ -1,6 +1,6 @@
 /*
  * What VMX does between two instructions: the monitor trap flag, the preemption timer, windows, virtual interrupts. SDM 3, "Other Causes of VM
- * Exits", "VMX-Preemption Timer", "Interrupt-Window Exiting and Virtual-Interrupt Delivery"; INJ-17 and NR-21 to NR-44 of VMX.md.
+ * Exits", "VMX-Preemption Timer", "Interrupt-Window Exiting and Virtual-Interrupt Delivery"; rules INJ-17 and NR-21 to NR-44.
  *
  * PEND_VMX stays set while a window is asked for or a virtual interrupt is recognized, so that every END instruction (STI, POPF, IRET...) comes
  * by here and nobody needs to say that a window may have opened.

@@ -1,4 +1,4 @@
-/* IA32_VMX_* computed from controls.def and the CPU model. SDM 3, Appendix A; rules CAP-xx of VMX.md. */
+/* IA32_VMX_* computed from controls.def and the CPU model. SDM 3, Appendix A; rules CAP-xx. */
 #include "vmx/capability.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /*
- * VM-entry checks: one REQUIRE line per rule, with its id in VMX.md, under its heading in SDM 3, "VM Entries".
+ * VM-entry checks: one REQUIRE line per rule, with its id in tests/rules.list, under its heading in SDM 3, "VM Entries".
  *
  * The check functions return false as soon as a rule is broken; with a doctor listening they go on and report each broken rule. After the condition
  * stand the values that the report shows: fields, controls, and the mask or limit that decided.

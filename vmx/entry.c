@@ -1,5 +1,5 @@
 /*
- * VM entry: the order of checks and loads. SDM 3, "VM Entries"; VMX.md section 3.
+ * VM entry: the order of checks and loads. SDM 3, "VM Entries".
  *
  * All checks come first; guest state is loaded only when they have passed, so that a failure leaves nothing to undo.
  */

@@ -1,6 +1,6 @@
 /*
  * Extended page tables: the walk, accessed and dirty flags, page-modification logging, violations and misconfigurations.
- * SDM 3, "The Extended Page Table Mechanism (EPT)" and "Page-Modification Logging"; VMX.md section 7.
+ * SDM 3, "The Extended Page Table Mechanism (EPT)" and "Page-Modification Logging".
  * Not modelled: memory types beyond their validity, 5-level EPT, sub-page permissions, paging-write and guest-paging verification.
  */
 #include <string.h>

@@ -1,4 +1,4 @@
-/* VM exits: recording, saving guest state, loading host state. SDM 3, "VM Exits"; VMX.md section 5. */
+/* VM exits: recording, saving guest state, loading host state. SDM 3, "VM Exits". */
 #include "base/log.h"
 #include "cpu/access.h"
 #include "cpu/fault.h"

@@ -1,4 +1,4 @@
-/* SDM 3, "Event Injection" and "Special Features of VM Entry"; VMX.md 3.8. */
+/* SDM 3, "Event Injection" and "Special Features of VM Entry". */
 #include "cpu/deliver.h"
 #include "vmx/vmx.h"
 

@@ -1,6 +1,6 @@
 /*
  * Instructions and events that cause VM exits. SDM 3, "Instructions That Cause VM Exits", "Other Causes of VM Exits", "Changes to Instruction
- * Behavior in VMX Non-Root Operation"; ids IX-xx, NR-xx of VMX.md.
+ * Behavior in VMX Non-Root Operation"; rules IX-xx, NR-xx.
  */
 #include "vmx/intercept.h"
 

@@ -6,7 +6,7 @@
  * they complete the exit (save guest, load host) and go through cpu_leave(). They are called after the faults
  * that have priority over the exit and
  * before anything is committed. The instruction being executed is cpu->current (or cpu->rip is already real).
- * Rules: SDM 3, "VMX Non-Root Operation"; ids of VMX.md stand beside the code.
+ * Rules: SDM 3, "VMX Non-Root Operation"; ids of tests/rules.list stand beside the code.
  */
 #ifndef NB_VMX_INTERCEPT_H
 #define NB_VMX_INTERCEPT_H
@@ -175,7 +175,7 @@ bool vmx_capability_read(const struct vcpu *cpu, u32 address, u64 *value);
 /* "-ept,-vpid" of -cpu: false if the name is no VMX capability. */
 bool vmx_capability_switch(struct cpu_model *model, const char *name, bool on);
 /*
- * NULL, or the broken consistency rule (VMX.md 1.4) in words, to be freed. What is switched off takes with it what needs it; only what was asked
+ * NULL, or the broken consistency rule in words, to be freed. What is switched off takes with it what needs it; only what was asked
  * for by name must be there.
  */
 char *vmx_capability_check(const struct cpu_model *model);

@@ -1,4 +1,4 @@
-/* The MSR-load and MSR-store areas. SDM 3, "Loading MSRs" (VM entries, VM exits) and "Saving MSRs"; VMX.md 3.6, 5.3, XL-02. */
+/* The MSR-load and MSR-store areas. SDM 3, "Loading MSRs" (VM entries, VM exits) and "Saving MSRs"; rule XL-02. */
 #include "cpu/access.h"
 #include "cpu/msr.h"
 #include "vmx/vmx.h"

@@ -1,5 +1,5 @@
 /*
- * VMX instructions. SDM 3, "VMX Instruction Reference"; ids INS-xx and INV-xx of VMX.md.
+ * VMX instructions. SDM 3, "VMX Instruction Reference"; rules INS-xx and INV-xx.
  * Not modelled: SMX, and the dual-monitor treatment of SMIs (VMCALL in root operation always fails with error 1).
  */
 #include "cpu/access.h"

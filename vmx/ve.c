@@ -1,4 +1,4 @@
-/* Virtualization exceptions. SDM 3, "Convertible EPT Violations" and "Virtualization-Exception Information"; NR-66 to NR-68 of VMX.md. */
+/* Virtualization exceptions. SDM 3, "Convertible EPT Violations" and "Virtualization-Exception Information"; rules NR-66 to NR-68. */
 #include "cpu/access.h"
 #include "vmx/vmx.h"
 

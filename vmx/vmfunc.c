@@ -1,4 +1,4 @@
-/* VMFUNC. SDM 3, "VM Functions"; INS-11 and NR-76 of VMX.md. */
+/* VMFUNC. SDM 3, "VM Functions"; rules INS-11 and NR-76. */
 #include "cpu/access.h"
 #include "cpu/fault.h"
 #include "cpu/insn.h"

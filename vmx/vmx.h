@@ -116,7 +116,7 @@ struct vmx_rule_value {
 	u64 value;
 };
 struct vmx_broken_rule {
-	const char *id, *heading, *rule; /* in VMX.md; in SDM 3, "VM Entries"; the condition that does not hold */
+	const char *id, *heading, *rule; /* in tests/rules.list; in SDM 3, "VM Entries"; the condition that does not hold */
 	const struct vmx_rule_value *values;
 };
 typedef void (*vmx_doctor_callback)(void *opaque, const struct vmx_broken_rule *broken);
@@ -174,7 +174,7 @@ bool vmx_posted_interrupt(struct vcpu *cpu, u8 vector);
 /* True when the violation becomes a #VE: the caller raises it after this wrote the information area. */
 bool vmx_convert_violation(struct vcpu *cpu, u64 qualification, u64 linear, u64 guest_physical);
 
-/* Physical addresses in VMCS fields: PA4K of VMX.md. */
+/* Physical addresses in VMCS fields: aligned to 4 KiB, within the width. */
 bool vmx_page_address(const struct vcpu *cpu, u64 address);
 /* Canonical for the largest width that the processor supports. */
 bool vmx_canonical(const struct vcpu *cpu, u64 linear);

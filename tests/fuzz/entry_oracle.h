@@ -1,5 +1,5 @@
 /*
- * What VM entry must come to, formulated a second time: from the tables of VMX.md (sections 3.1 to 3.6) alone, with field encodings, bit numbers and
+ * What VM entry must come to, formulated a second time: from the rules of VM entry alone, with field encodings, bit numbers and
  * the capability MSRs as software reads them. Shares no code and no names with vmx/entry*.c, so that a mistake must be made twice to go unseen.
  */
 #ifndef NB_TESTS_FUZZ_ENTRY_ORACLE_H

@@ -1,5 +1,5 @@
 /*
- * Random VMCSs: what VM entry does against what VMX.md demands (entry_oracle.c).
+ * Random VMCSs: what VM entry does against what the rules demand (entry_oracle.c).
  *	fuzz_entry [COUNT [FIRST_SEED]]
  * Each starts from a valid VMCS of some kind; up to six fields are changed, by a bit, to a value at some edge, or at random.
  */
@@ -283,7 +283,7 @@ one(unsigned long seed)
 		!said.guest == !(verdict.state0 || verdict.state2 || verdict.state4);
 	if (agree && as_demanded(f, &verdict, left))
 		return true;
-	fprintf(stderr, "seed %lu, -cpu %s, base %s: VMX.md: %s %s %s MSR entry %u; nestbox: %s, first %s\n", seed, models[number],
+	fprintf(stderr, "seed %lu, -cpu %s, base %s: rules: %s %s %s MSR entry %u; nestbox: %s, first %s\n", seed, models[number],
 		bases[base].name, verdict.control ? verdict.control : "-", verdict.host ? verdict.host : "-",
 		verdict.guest ? verdict.guest : "-", verdict.msr_entry, outcome(f, left), said.first ? said.first : "-");
 	return false;

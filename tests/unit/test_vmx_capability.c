@@ -124,7 +124,7 @@ switching_off_vpid_or_the_tpr_shadow_takes_what_needs_it(void **state)
 	assert_true(VMX_ALLOWED(&cap, SEC, VIRTUALIZE_APIC_ACCESSES));
 }
 
-/* VMX.md 1.4: without the second the first must not be offered. */
+/* Without the second the first must not be offered. */
 static const struct {
 	const char *dependent;
 	enum vmx_word word;

@@ -25,7 +25,7 @@ count_fields(const struct vmx_capability *cap, unsigned width, unsigned type)
 static void
 profile_p1_has_the_fields_of_the_tables(void **state)
 {
-	/* Rows of VMX.md 2.2 that exist in P1: [width][type] */
+	/* How many fields there are: [width][type] */
 	static const unsigned expected[4][4] = {
 		{3, 0, 10,
 		 7}, /* 16-bit: VPID, PI vector, EPTP index; 8 selectors, interrupt status, PML index; 7 host */

@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 /*
- * Names the rules of VMX.md, one or several ids, whose checks the running test has just passed. tests/check-rules.sh collects these lines from the
- * logs of tests that passed, so a rule counts only when its test ran to here.
+ * Names the rules of VMX (tests/rules.list), one or several ids, whose checks the running test has just passed. tests/check-rules.sh collects
+ * these lines from the logs of tests that passed, so a rule counts only when its test ran to here.
  */
 #define RULE(ids) printf("RULE %s\n", ids)
 

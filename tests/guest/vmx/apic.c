@@ -1,4 +1,4 @@
-/* APIC virtualization: TPR shadow, APIC-access page, registers, x2APIC mode, virtual and posted interrupts: VMX.md 6.11 to 6.14. */
+/* APIC virtualization: TPR shadow, APIC-access page, registers, x2APIC mode, virtual and posted interrupts. */
 #include "tests/guest/vmx/runtime.h"
 
 #define VMCALL "\n\tvmcall"

@@ -1,4 +1,4 @@
-/* VM entries that fail, of every kind; MSR lists; what entries load and exits save and load: VMX.md 3.1 to 3.7, 5.2 to 5.6. */
+/* VM entries that fail, of every kind; MSR lists; what entries load and exits save and load. */
 #include "tests/guest/vmx/runtime.h"
 
 #define VALID BIT(31)

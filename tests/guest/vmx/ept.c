@@ -1,4 +1,4 @@
-/* EPT: misconfigurations, violations, accessed and dirty flags, PML, #VE, VMFUNC, MBEC, invalidation: VMX.md 6.16 to 6.20, 7. */
+/* EPT: misconfigurations, violations, accessed and dirty flags, PML, #VE, VMFUNC, MBEC, invalidation. */
 #include "tests/guest/vmx/runtime.h"
 
 #define VMCALL "\n\tvmcall"

@@ -1,4 +1,4 @@
-/* Injection, events in the guest, NMIs, windows, the monitor trap flag and the preemption timer: VMX.md 3.8, 4.6, 4.7, 6.7 to 6.10. */
+/* Injection, events in the guest, NMIs, windows, the monitor trap flag and the preemption timer. */
 #include "tests/guest/vmx/runtime.h"
 
 #define VMCALL "\n\tvmcall"

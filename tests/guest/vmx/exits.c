@@ -1,4 +1,4 @@
-/* Instructions that cause VM exits, what decides, and what is recorded: VMX.md sections 4 and 6.1 to 6.6. */
+/* Instructions that cause VM exits, what decides, and what is recorded. */
 #include "tests/guest/vmx/runtime.h"
 
 #define VMCALL "\n\tvmcall"

@@ -1,4 +1,4 @@
-/* The VMX instructions in root operation, the VMCS region, INVEPT and INVVPID: VMX.md sections 1.1, 2 and 8. */
+/* The VMX instructions in root operation, the VMCS region, INVEPT and INVVPID. */
 #include "tests/guest/vmx/runtime.h"
 
 static u8 spare[4096] PAGE;

@@ -1,4 +1,4 @@
-/* Two processors: INIT and SIPI in VMX operation. The second is the hypervisor, the first sends it IPIs. VMX.md section 0, INJ-22, LD-17, INS-02. */
+/* Two processors: INIT and SIPI in VMX operation. The second is the hypervisor, the first sends it IPIs. Rules INJ-22, LD-17, INS-02. */
 #include "tests/guest/vmx/runtime.h"
 
 #define AP_START 0x9000

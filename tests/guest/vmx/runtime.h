@@ -1,8 +1,8 @@
 /*
  * What the guests that act as hypervisor share: output, exceptions, VMX instructions, a valid VMCS, EPT tables.
  *
- * A check prints one line, "RULE id ok text" or "RULE id FAILED text"; id is that of VMX.md. Guests of these hypervisors are pieces of assembly
- * (SNIPPET), run in the hypervisor's own address space with run().
+ * A check prints one line, "RULE id ok text" or "RULE id FAILED text", with an id of tests/rules.list. Guests of these hypervisors are pieces
+ * of assembly (SNIPPET), run in the hypervisor's own address space with run().
  */
 #ifndef NB_TESTS_GUEST_VMX_RUNTIME_H
 #define NB_TESTS_GUEST_VMX_RUNTIME_H
