@@ -110,12 +110,13 @@ clear_context(struct vcpu *cpu, struct tlb_context *c)
 static u64
 mode_bits(const struct vcpu *cpu)
 {
+	/* Each at its own place, and no two of them are the same. */
 	u64 mode = (cpu->cr0 & (CR0_PG | CR0_WP)) |
-		   (cpu->cr4 & (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE)) | (cpu->efer & (EFER_NXE | EFER_LMA)) << 32;
+		   (cpu->cr4 & (CR4_PSE | CR4_PAE | CR4_LA57 | CR4_SMEP | CR4_SMAP | CR4_PKE)) | (cpu->efer & (EFER_NXE | EFER_LMA));
 	/* Processors in SMM see SMRAM: their translations are nobody else's. */
 	mode |= (u64)cpu->in_smm << 1;
 	if (cpu->cr4 & CR4_PKE)
-		mode ^= (u64)cpu->pkru << 32 ^ (u64)cpu->pkru >> 20 << 48;
+		mode |= (u64)cpu->pkru << 32;
 	return mode;
 }
 
