@@ -19,8 +19,18 @@ static const u8 com_irq[CONFIG_SERIALS] = {4, 3, 4, 3};
 
 /* Slot 2 is the display adapter's, where software of such boards expects it. */
 #define VGA_SLOT 2
-#define FIRST_NIC_SLOT 3
+#define FIRST_CARD_SLOT 3
 #define SLOTS 32
+
+/* The slot of a card: the wanted one, or with -1 the first that is free. False: it is taken, or all are. */
+static bool
+find_slot(const struct pc *pc, int wanted, unsigned *slot)
+{
+	*slot = wanted >= 0 ? (unsigned)wanted : FIRST_CARD_SLOT;
+	while (wanted < 0 && *slot < SLOTS && pc->pci.device[PCI_DEVFN(*slot, 0)])
+		++*slot;
+	return *slot < SLOTS && !pc->pci.device[PCI_DEVFN(*slot, 0)];
+}
 
 static char *
 add_nics(struct pc *pc)
@@ -31,11 +41,9 @@ add_nics(struct pc *pc)
 		const struct config_nic *nic = &config->nic[i];
 		struct packet_link *link = pc->sockets.link[i] ? pc->sockets.link[i] : &pc->unplugged[i];
 		struct nic_parts parts = {0};
-		unsigned slot = nic->slot >= 0 ? (unsigned)nic->slot : FIRST_NIC_SLOT;
+		unsigned slot;
 
-		while (nic->slot < 0 && slot < SLOTS && pc->pci.device[PCI_DEVFN(slot, 0)])
-			slot++;
-		if (slot >= SLOTS || pc->pci.device[PCI_DEVFN(slot, 0)])
+		if (!find_slot(pc, nic->slot, &slot))
 			return error_string("%s %u: PCI slot %u is taken", config_nic_name(nic->model), i, slot);
 		memcpy(parts.mac, nic->mac, sizeof(parts.mac));
 		if (pc->sockets.firmware) {
@@ -77,14 +85,12 @@ add_virtio_drives(struct pc *pc)
 	for (unsigned i = 0; i < CONFIG_VIRTIO_DRIVES; i++) {
 		const struct config_drive *drive = &pc->config->drive[CONFIG_IDE_DRIVES + i];
 		struct block *block = pc->sockets.drive[CONFIG_IDE_DRIVES + i];
-		unsigned slot = drive->slot >= 0 ? (unsigned)drive->slot : FIRST_NIC_SLOT;
+		unsigned slot;
 		char serial[] = "nestbox0";
 
 		if (!block)
 			continue;
-		while (drive->slot < 0 && slot < SLOTS && pc->pci.device[PCI_DEVFN(slot, 0)])
-			slot++;
-		if (slot >= SLOTS || pc->pci.device[PCI_DEVFN(slot, 0)])
+		if (!find_slot(pc, drive->slot, &slot))
 			return error_string("virtio-blk-pci %s: PCI slot %u is taken", drive->file, slot);
 		serial[7] = (char)('0' + i);
 		pc->virtio_blk[i] = virtio_blk_new(&pc->pci, PCI_DEVFN(slot, 0), pc->sockets.events, block,
