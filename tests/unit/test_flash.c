@@ -137,6 +137,15 @@ a_buffer_is_programmed_byte_by_byte(void **state)
 	put(b, 0, 0xff);
 	assert_memory_equal(b->disk + 8192, "\x10\x11\x12\xff", 4);
 	assert_int_equal(get(b, 8194), 0x12);
+	/* A store wider than what is still to come. */
+	put(b, 12288, 0xe8);
+	put(b, 12288, 1);
+	put(b, 12288, 0x20);
+	memory_write(b->f->memory, BASE + 12292, 4, 0x24232221);
+	put(b, 12288, 0xd0);
+	assert_int_equal(get(b, 0), 0x80);
+	put(b, 0, 0xff);
+	assert_memory_equal(b->disk + 12288, "\x20\xff\xff\xff\x21\xff", 6);
 }
 
 static void

@@ -118,6 +118,12 @@ word(struct bench *b, u16 port)
 }
 
 static void
+visit(void *opaque, struct state *s)
+{
+	ide_state(((struct bench *)opaque)->ide, s);
+}
+
+static void
 identify_tells_the_size(void **state)
 {
 	struct bench *b = *state;
@@ -374,6 +380,26 @@ blocks_of_a_cd_are_read_in_portions(void **state)
 	assert_int_equal(in(b->f, 0x172), 3);
 }
 
+/* Of the last store only what the packet has room for counts. */
+static void
+a_packet_may_come_in_pieces_of_any_width(void **state)
+{
+	struct bench *b = *state;
+
+	clear_attention(b);
+	out(b->f, 0x176, 0xa0);
+	out(b->f, 0x177, 0xa0);
+	run_ns(b->f, 100000);
+	/* READ (10) of block 5. */
+	ports_write(b->f->ports, 0x170, 2, 0x0028);
+	ports_write(b->f->ports, 0x170, 4, 0x05000000);
+	ports_write(b->f->ports, 0x170, 4, 0x00010000);
+	ports_write(b->f->ports, 0x170, 4, 0xffff0000);
+	assert_state_survives(visit, b);
+	run_ns(b->f, 1000000);
+	assert_int_equal(word(b, 0x170), 5 * 4);
+}
+
 static void
 blocks_of_a_cd_are_read_by_the_bus_master(void **state)
 {
@@ -408,12 +434,6 @@ blocks_behind_the_end_of_a_cd_are_refused(void **state)
 }
 
 /* ---- All of it ---- */
-
-static void
-visit(void *opaque, struct state *s)
-{
-	ide_state(((struct bench *)opaque)->ide, s);
-}
 
 static void
 the_state_survives_in_the_middle_of_a_command(void **state)
@@ -511,7 +531,7 @@ random_software_does_no_harm(void **state)
 				ports_read(b->f->ports, base, 2);
 		else if (what < 10)
 			for (unsigned n = (unsigned)random_number(&seed) % 300; n; n--)
-				ports_write(b->f->ports, base, 2, (u32)random_number(&seed));
+				ports_write(b->f->ports, base, n % 8 ? 2 : 4, (u32)random_number(&seed));
 		else if (what < 12) {
 			ports_write(b->f->ports, base, 2, likely_packet[random_number(&seed) % 8]);
 			for (unsigned n = 0; n < 5; n++)
@@ -552,6 +572,7 @@ main(void)
 		TEST(a_cd_shows_its_signature),
 		TEST(the_first_command_after_reset_is_told_of_it),
 		TEST(blocks_of_a_cd_are_read_in_portions),
+		TEST(a_packet_may_come_in_pieces_of_any_width),
 		TEST(blocks_of_a_cd_are_read_by_the_bus_master),
 		TEST(blocks_behind_the_end_of_a_cd_are_refused),
 		TEST(the_state_survives_in_the_middle_of_a_command),

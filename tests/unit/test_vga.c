@@ -230,6 +230,33 @@ visit(void *opaque, struct state *s)
 	vga_state(((struct bench *)opaque)->vga, s);
 }
 
+/* 128 KiB of window from the last bank on. */
+static void
+the_window_ends_where_the_memory_does(void **state)
+{
+	struct bench *b = *state;
+
+	vbe(b, VBE_XRES, 640);
+	vbe(b, VBE_YRES, 480);
+	vbe(b, VBE_BPP, 8);
+	vbe(b, VBE_ENABLE, 1);
+	out(b->f, 0x3c2, 0x67);
+	reg(b, 0x3c4, 2, 0x0f);
+	reg(b, 0x3c4, 4, 0x0e);
+	reg(b, 0x3ce, 5, 0x00);
+	reg(b, 0x3ce, 6, 0x00);
+	reg(b, 0x3ce, 8, 0xff);
+	vbe(b, VBE_BANK, 0xffff);
+	assert_int_equal(vbe_get(b, VBE_BANK), 0xff);
+	memory_write(b->f->memory, 0xaffff, 1, 0x5a);
+	memory_write(b->f->memory, 0xb0000, 1, 0x5a);
+	memory_write(b->f->memory, 0xbffff, 1, 0x5a);
+	assert_int_equal(b->vga->memory[VGA_MEMORY - 1], 0x5a);
+	assert_int_equal(memory_read(b->f->memory, 0xaffff, 1), 0x5a);
+	assert_int_equal(memory_read(b->f->memory, 0xb0000, 1), 0xff);
+	assert_int_equal(memory_read(b->f->memory, 0xbffff, 1), 0xff);
+}
+
 static void
 random_software_does_no_harm(void **state)
 {
@@ -332,6 +359,7 @@ main(void)
 		TEST(planes_are_written_by_all_modes),
 		TEST(a_linear_mode_shows_what_changed),
 		TEST(impossible_modes_are_not_switched_on),
+		TEST(the_window_ends_where_the_memory_does),
 		TEST(random_software_does_no_harm),
 	};
 

@@ -256,6 +256,10 @@ requests_beyond_the_end_are_refused(void **state)
 				fail_msg("case %u of type %u: %u", i, type, answer(f));
 	assert_int_equal(virtio_blk_counters(f->b)->bad, 2 * COUNT(bad));
 	assert_int_equal(request(f, 0, SECTORS - 1, 512), 0);
+	/* On a larger disk: no request is so long, and the host is not asked. */
+	f->block.sectors = 1 << 30;
+	assert_int_equal(request(f, 0, 0, (64u << 20) + 512), 1);
+	f->block.sectors = SECTORS;
 }
 
 static void
