@@ -65,4 +65,10 @@ verdict the_a20_gate_masks_bit_20 grep -q 'A20 by port 92h' "$work/out"
 verdict the_keyboard_controller_has_the_gate_too grep -q 'A20 by the keyboard controller' "$work/out"
 verdict x87_exceptions_come_as_irq_13_with_ignne grep -q 'IRQ 13' "$work/out"
 verdict io_breakpoints_trap grep -q 'I/O breakpoints' "$work/out"
+
+# VBE/DDC by the VGA BIOS: 128 bytes that begin as an EDID does, and name the monitor ("nestbox").
+sector ddc "$work/ddc"
+truncate -s 64K "$work/ddc"
+verdict the_vga_bios_is_asked_for_the_monitors_data boot 0 -hda "$work/ddc" -debugcon "file:$work/debug"
+verdict it_has_the_edid grep -Eaq 'ddc .?004f004f00ffffffffffff003858[0-9a-f]*6e657374626f78' "$work/debug"
 exit $failed
