@@ -131,8 +131,8 @@ remember(struct user *u, u32 kind, const void *frame, size_t size)
 	if (u->outside || u->replaying)
 		return;
 	if (u->history_room - u->history_size < needed) {
-		u64 room = MAX(u->history_room * 2, 65536u);
-		u8 *grown = room <= HISTORY_MAX ? realloc(u->history, room) : NULL;
+		u64 room = MIN(MAX(u->history_room * 2, 65536u), HISTORY_MAX);
+		u8 *grown = room - u->history_size >= needed ? realloc(u->history, room) : NULL;
 
 		if (!grown) {
 			forget_history(u);
