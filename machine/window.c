@@ -82,9 +82,13 @@ machine_open_display(struct machine *machine)
 {
 	const struct config *config = machine->config;
 	const struct gui_sinks sinks = {key, mouse, closed, screenshot, status, machine};
-	const struct display *window = &machine->pc->vga->display, *vnc = window;
+	const struct display *window, *vnc;
 	char *error = NULL;
 
+	/* Without a display there may be no adapter. */
+	if (!config->sdl && !config->vnc)
+		return NULL;
+	window = vnc = &machine->pc->vga->display;
 	if (config->sdl && config->vnc) {
 		machine->tee = tee_new(window);
 		window = tee_side(machine->tee, 0);
