@@ -277,9 +277,9 @@ bool d_poke(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 ad
 const char *address_kind_name(enum address_kind kind);
 /* "linear", "gpa", "phys", "guest" or "virtual" at *at, if more follows; else linear. */
 enum address_kind address_kind(const char **at);
-/* SELECTOR:OFFSET at *at. Complains. */
 /* The number of an MSR: by its name, in any case, with or without IA32_ or MSR_. */
 bool msr_of_name(const char *word, u64 *address);
+/* SELECTOR:OFFSET at *at. Complains. */
 bool virtual_argument(struct debugger *d, const char **at, u16 *selector, u64 *offset, u64 *linear);
 /* KIND ADDR, the whole text; SELECTOR:OFFSET becomes linear. *kind: what it is if the text names none. Complains. */
 bool address_argument(struct debugger *d, const char *at, enum address_kind *kind, u64 *address);

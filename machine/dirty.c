@@ -465,10 +465,17 @@ dirty_log_size(const struct dirty_log *log)
 static bool
 has_page(const u32 *pages, u32 count, u32 page)
 {
-	for (u32 i = 0; i < count; i++)
-		if (pages[i] == page)
-			return true;
-	return false;
+	u32 low = 0, high = count;
+
+	while (low < high) {
+		u32 middle = low + (high - low) / 2;
+
+		if (pages[middle] < page)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < count && pages[low] == page;
 }
 
 bool
