@@ -3,26 +3,16 @@
 
 #include "cpu/paging.h"
 #include "cpu/tlb.h"
+#include "tests/unit/random.h"
 
 #define TABLES 0x200000ull
 #define DATA 0x400000ull /* page n of the data holds n in its first bytes */
 #define DATA_PAGES 256
 
-static u64 seed;
-
-static u64
-random_bits(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed * 0x2545f4914f6cdd1dull;
-}
-
 static bool
 one_in(unsigned n)
 {
-	return (random_bits() >> 32) % n == 0;
+	return (random_64() >> 32) % n == 0;
 }
 
 /* An entry that mostly lets through, with some bit wrong now and then. */
@@ -85,15 +75,15 @@ short_walk_agrees_with_complete_walk(void **state)
 	processor_long(cpu, 0);
 	for (unsigned n = 0; n < 200000; n++) {
 		bool five = one_in(4);
-		unsigned levels = five ? 5 : 4, access = kinds[random_bits() % COUNT(kinds)];
-		u64 linear = random_bits() & 0x1ff000 & ~BIT(20), before[5], after;
+		unsigned levels = five ? 5 : 4, access = kinds[random_64() % COUNT(kinds)];
+		u64 linear = random_64() & 0x1ff000 & ~BIT(20), before[5], after;
 		struct outcome first, second;
 
 		cpu->cr4 = CR4_PAE | CR4_PSE | (five ? CR4_LA57 : 0) | (one_in(2) ? CR4_SMEP : 0) | (one_in(2) ? CR4_SMAP : 0) |
 			   (one_in(2) ? CR4_PKE : 0);
 		cpu->cr0 = CR0_PE | CR0_ET | CR0_PG | (one_in(2) ? CR0_WP : 0);
 		cpu->efer = EFER_LME | EFER_LMA | (one_in(4) ? 0 : EFER_NXE);
-		cpu->pkru = (u32)random_bits();
+		cpu->pkru = (u32)random_64();
 		cpu->cpl = one_in(2) ? 3 : 0;
 		cpu->rflags = one_in(2) ? FLAG_AC : 0;
 		cpu->cr3 = TABLES;

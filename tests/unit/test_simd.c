@@ -21,6 +21,7 @@
 #include "cpu/flags.h"
 #include "cpu/simd_soft.h"
 #include "cpu/x87.h"
+#include "tests/unit/random.h"
 #include "tests/unit/unit.h"
 
 static const struct insn_row rows[] = {
@@ -69,22 +70,6 @@ enum { FAULT_NONE = -1 };
 static u8 *page; /* 4096 bytes that can be accessed, then 4096 that cannot */
 static u8 *code;
 static int host_fault, our_fault;
-static u64 seed = 0x9e3779b97f4a7c15;
-
-static u64
-random_64(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed * 0x2545f4914f6cdd1d;
-}
-
-static unsigned
-random_below(unsigned n)
-{
-	return (unsigned)(random_64() >> 33) % n;
-}
 
 /* --- the host's side --- */
 

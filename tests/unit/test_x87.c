@@ -13,6 +13,7 @@
 #include "cpu/fault.h"
 #include "cpu/flags.h"
 #include "cpu/x87_op.h"
+#include "tests/unit/random.h"
 #include "tests/unit/unit.h"
 
 #define ROW_FPU(id, syntax, opcode, attributes, fn) {#id, syntax, opcode, FEATURE_FPU, attributes, fn},
@@ -50,22 +51,6 @@ struct machine {
 static u8 *code;
 static struct cpu_model model;
 static struct vcpu vcpu;
-static u64 seed;
-
-static u64
-random_64(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed * 0x2545f4914f6cdd1d;
-}
-
-static unsigned
-random_below(unsigned n)
-{
-	return (unsigned)(random_64() >> 33) % n;
-}
 
 /* --- the replaced layers --- */
 

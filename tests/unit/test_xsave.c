@@ -7,6 +7,7 @@
 #include <cpuid.h>
 
 #include "cpu/x87_op.h"
+#include "tests/unit/random.h"
 
 void op_fxsave(struct vcpu *cpu, const struct insn *in);
 void op_fxrstor(struct vcpu *cpu, const struct insn *in);
@@ -30,22 +31,6 @@ struct area {
 
 static struct processor *p;
 static struct vcpu *cpu;
-static u64 seed;
-
-static u64
-random_64(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed * 0x2545f4914f6cdd1d;
-}
-
-static u64
-random_below(unsigned n)
-{
-	return (random_64() >> 33) % n;
-}
 
 static int
 set_up(void **state)
