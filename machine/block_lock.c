@@ -48,5 +48,5 @@ block_lock(int fd, const char *path, bool writes)
 	free = free && claim(fd, REFUSED, HELD, WRITE) && claim(fd, REFUSED, HELD, RESIZE);
 	if (flock(fd, (writes ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK)
 		free = false;
-	return free ? NULL : error_string("%s: another process has it locked", path);
+	return free ? NULL : error_string("%s: another process has it locked, or it is given twice", path);
 }

@@ -11,6 +11,7 @@
 struct drive_options {
 	struct config_drive drive;
 	int place; /* of the IDE controller; -1: the first free one */
+	int bus;   /* the cable that `place` counts on; -1: it counts on both */
 	bool virtio, flash;
 };
 
@@ -105,7 +106,9 @@ apply_key(struct drive_options *o, const char *key, const char *text)
 
 	if (!text)
 		text = "";
-	if (!strcmp(key, "file") && *text) {
+	if (!strcmp(key, "file")) {
+		if (!*text)
+			return error_string("-drive: file= has no path");
 		set_text(&drive->file, text);
 	} else if (!strcmp(key, "id")) {
 		set_text(&drive->id, text);
@@ -134,6 +137,14 @@ apply_key(struct drive_options *o, const char *key, const char *text)
 		if (!parse_number(text, &number) || number >= CONFIG_IDE_DRIVES)
 			return error_string("-drive: index=%s is no place from 0 to 3", text);
 		o->place = (int)number;
+	} else if (!strcmp(key, "bus")) {
+		if (!parse_number(text, &number) || number >= CONFIG_IDE_DRIVES / 2)
+			return error_string("-drive: bus=%s is neither 0 nor 1", text);
+		o->bus = (int)number;
+	} else if (!strcmp(key, "cache")) {
+		/* The host's cache is used as the guest sees it: what it flushes is on the disk. That is writeback; to none it is the same. */
+		if (strcmp(text, "writeback") != 0 && strcmp(text, "none") != 0 && strcmp(text, "unsafe") != 0)
+			return error_string("-drive: cache=%s is none of writeback, none, unsafe (what is flushed is always on the disk)", text);
 	} else {
 		return error_string("-drive: unknown property '%s'", key);
 	}
@@ -143,13 +154,17 @@ apply_key(struct drive_options *o, const char *key, const char *text)
 char *
 config_add_drive(struct config *config, const char *value)
 {
-	struct drive_options o = {.place = -1};
+	struct drive_options o = {.place = -1, .bus = -1};
 	char *element, *key, *text, *error = NULL;
 
 	for (; !error && (element = next_pair(&value, &key, &text)); free(element))
 		error = apply_key(&o, key, text);
 	if (!error && !o.drive.file)
 		error = error_string("-drive: has no file=PATH");
+	if (!error && o.bus >= 0 && o.place > 1)
+		error = error_string("-drive file=%s: unit=%d is no place from 0 to 1 of a bus", o.drive.file, o.place);
+	if (!error && o.bus >= 0)
+		o.place = o.bus * 2 + MAX(o.place, 0);
 	if (!error && o.virtio && o.place >= 0)
 		error = error_string("-drive file=%s: index= is for if=ide", o.drive.file);
 	if (!error)

@@ -154,6 +154,11 @@ drives_find_their_places(void **state)
 	assert_string_equal(c->boot_order, "dc");
 	assert_true(c->boot_menu);
 	config_free(c);
+	c = good("-drive file=a,bus=1,unit=1,cache=none -drive file=b,unit=0,bus=1 -hda c");
+	assert_string_equal(c->drive[3].file, "a");
+	assert_string_equal(c->drive[2].file, "b");
+	assert_string_equal(c->drive[0].file, "c");
+	config_free(c);
 	c = good("-drive file=a,format=qcow2,if=virtio,serial=s1 -drive file=b,if=none,id=d -device virtio-blk-pci,drive=d,addr=1e");
 	assert_string_equal(c->drive[CONFIG_IDE_DRIVES].file, "a");
 	assert_string_equal(c->drive[CONFIG_IDE_DRIVES].format, "qcow2");
@@ -246,6 +251,11 @@ every_mistake_is_answered_by_one_line_that_names_it(void **state)
 		{"-debug", "nothing to boot"},
 		{"-fda x", "-fda is not there yet"},
 		{"-drive snapshot=on", "no file"},
+		{"-drive file=,if=ide", "file= has no path"},
+		{"-drive file=x,bus=2", "bus=2"},
+		{"-drive file=x,bus=1,unit=2", "unit=2"},
+		{"-drive file=x,bus=1,if=virtio", "if=ide"},
+		{"-drive file=x,cache=writethrough", "cache=writethrough"},
 		{"-drive file=x,format=cow9", "format=cow9 is none of raw, qcow2"},
 		{"-drive file=x,if=scsi", "if=scsi is not modelled"},
 		{"-drive file=x,if=virtio,media=cdrom", "media=cdrom needs if=ide"},
