@@ -6,6 +6,7 @@
 #include "cpu/flags.h"
 #include "cpu/lapic.h"
 #include "cpu/msr.h"
+#include "cpu/paging.h"
 #include "cpu/tlb.h"
 #include "debugger/internal.h"
 
@@ -20,6 +21,9 @@ static bool
 locate(struct debugger *d, struct vcpu *cpu, enum address_kind kind, u64 address, u64 *physical)
 {
 	*physical = address;
+	/* The walk does not look at the bits above. */
+	if (kind == ADDRESS_LINEAR && cpu->efer & EFER_LMA && !linear_canonical(cpu, address))
+		return false;
 	if (kind == ADDRESS_LINEAR)
 		return linear_peek(cpu, address, NULL, physical);
 	if (kind == ADDRESS_GUEST)
