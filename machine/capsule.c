@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/snapshot.h"
 #include "base/stop.h"
@@ -20,9 +21,33 @@ static const char magic[CONTAINER_MAGIC] = "nestbox capsule";
 struct capsule {
 	struct container_writer *writer;
 	struct machine *machine;
+	char *part; /* where what is there so far goes; NULL: nowhere */
+	u64 parted; /* bytes of the log that it has */
+	/* The section "images": reading them again and again takes too long. */
+	u8 *images;
+	size_t images_size;
 };
 
 /* ---- Recording ---- */
+
+static void
+keep(struct capsule *c, const void *data, size_t size)
+{
+	c->images = realloc(c->images, c->images_size + size);
+	if (!c->images)
+		stop_host_error("out of memory");
+	memcpy(c->images + c->images_size, data, size);
+	c->images_size += size;
+}
+
+static void
+keep_text(struct capsule *c, const char *text)
+{
+	u32 size = (u32)strlen(text);
+
+	keep(c, &size, sizeof(size));
+	keep(c, text, size);
+}
 
 static void
 put_text(struct container_writer *w, const char *text)
@@ -44,16 +69,43 @@ put_option(void *opaque, const char *name, const char *value)
 static void
 put_image(void *opaque, const struct image *image)
 {
-	put_text(opaque, image->role);
-	put_text(opaque, image->path);
-	container_put(opaque, &image->size, sizeof(image->size));
-	container_put(opaque, &image->sum, sizeof(image->sum));
+	keep_text(opaque, image->role);
+	keep_text(opaque, image->path);
+	keep(opaque, &image->size, sizeof(image->size));
+	keep(opaque, &image->sum, sizeof(image->sum));
 }
 
 static void
 visit(void *opaque, struct state *s)
 {
 	machine_state(opaque, s);
+}
+
+static void
+put_options_and_images(const struct capsule *c, struct container_writer *w)
+{
+	container_section(w, "options", 1);
+	config_for_replay(c->machine->config, put_option, w);
+	put_text(w, "");
+	container_section(w, "images", 1);
+	container_put(w, c->images, c->images_size);
+}
+
+static void
+put_end(const struct capsule *c, struct container_writer *w, const struct outcome *outcome)
+{
+	container_section(w, "input", 1);
+	input_write(c->machine->input, container_store(w));
+	container_section(w, "outcome", 1);
+	container_put(w, outcome, sizeof(*outcome));
+}
+
+static void
+free_capsule(struct capsule *c)
+{
+	free(c->part);
+	free(c->images);
+	free(c);
 }
 
 char *
@@ -67,28 +119,28 @@ capsule_begin(struct machine *machine, const char *path, struct capsule **out)
 	*out = NULL;
 	if (!c)
 		stop_host_error("out of memory");
+	c->machine = machine;
 	error = container_create(path, magic, &w);
 	if (error) {
-		free(c);
+		free_capsule(c);
 		return error;
 	}
-	container_section(w, "options", 1);
-	config_for_replay(machine->config, put_option, w);
-	put_text(w, "");
-	container_section(w, "images", 1);
-	error = images_of(machine->config, put_image, w);
+	error = images_of(machine->config, put_image, c);
 	if (error) {
 		container_abandon(w);
-		free(c);
+		free_capsule(c);
 		return error;
 	}
-	put_text(w, "");
+	keep_text(c, "");
+	put_options_and_images(c, w);
 	container_section(w, "start", 1);
 	container_put(w, &has_machine, sizeof(has_machine));
 	if (has_machine)
 		state_save_to(visit, machine, container_store(w));
 	c->writer = w;
-	c->machine = machine;
+	/* A snapshot at the beginning is in the file that is under way only. */
+	if (!has_machine)
+		c->part = error_string("%s.part", path);
 	input_log(machine->input);
 	*out = c;
 	return NULL;
@@ -99,12 +151,38 @@ capsule_end(struct capsule *c, const struct outcome *outcome)
 {
 	char *error;
 
-	container_section(c->writer, "input", 1);
-	input_write(c->machine->input, container_store(c->writer));
-	container_section(c->writer, "outcome", 1);
-	container_put(c->writer, outcome, sizeof(*outcome));
+	put_end(c, c->writer, outcome);
 	error = container_commit(c->writer);
-	free(c);
+	if (!error && c->parted)
+		unlink(c->part);
+	free_capsule(c);
+	return error;
+}
+
+char *
+capsule_part(struct capsule *c, const struct outcome *outcome)
+{
+	u64 size = input_log_size(c->machine->input);
+	struct container_writer *w;
+	u8 has_machine = 0;
+	char *error;
+
+	if (!c->part || size == c->parted)
+		return NULL;
+	error = container_create(c->part, magic, &w);
+	if (!error) {
+		put_options_and_images(c, w);
+		container_section(w, "start", 1);
+		container_put(w, &has_machine, sizeof(has_machine));
+		put_end(c, w, outcome);
+		error = container_commit(w);
+	}
+	c->parted = size;
+	if (error) {
+		free(c->part);
+		c->part = NULL;
+		c->parted = 0;
+	}
 	return error;
 }
 
@@ -112,7 +190,7 @@ void
 capsule_abandon(struct capsule *c)
 {
 	container_abandon(c->writer);
-	free(c);
+	free_capsule(c);
 }
 
 /* ---- Replaying ---- */

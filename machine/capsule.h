@@ -31,6 +31,12 @@ struct outcome {
 /* Recording, of a machine that has not run yet. */
 char *capsule_begin(struct machine *machine, const char *path, struct capsule **out);
 char *capsule_end(struct capsule *c, const struct outcome *outcome);
+/*
+ * What is there so far, as a whole capsule of its own beside the other, with ".part" behind its name, until capsule_end(): for a nestbox that is
+ * killed. Nothing is written where nothing came since the last time, nor ever for a run that began from a snapshot. `outcome`: as if the host had
+ * ended the run at this look at its input.
+ */
+char *capsule_part(struct capsule *c, const struct outcome *outcome);
 
 void capsule_abandon(struct capsule *c);
 

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/stop.h"
 #include "cpu/vcpu.h"
@@ -16,12 +17,15 @@
 
 /* Instructions after which a replay that should have ended by itself has gone astray. */
 #define ASTRAY 100000000u
+/* Of the host, between two looks at whether there is something new to be kept. */
+#define PART_MS 1000u
 
 struct record {
 	struct capsule *capsule; /* recording */
 	struct outcome outcome;  /* replaying: the recorded run's */
 	struct event stop;
 	bool done;
+	u64 part; /* when what is there so far is written next, milliseconds of the host */
 };
 
 typedef unsigned long long ull; /* for printf */
@@ -65,11 +69,41 @@ record_start(struct machine *machine)
 		event_arm_icount(machine->events, &r->stop, r->outcome.icount);
 }
 
+static u64
+host_milliseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000 + (u64)t.tv_nsec / 1000000;
+}
+
+/* For the case that nestbox is killed. */
+static void
+write_part(struct machine *machine)
+{
+	struct record *r = machine->record;
+	struct outcome outcome = {
+		.time = events_now(machine->events), .icount = cpus_icount(machine->cpus), .status = EXIT_LIMIT, .by_host = 1, .broken = 1};
+	u64 now = host_milliseconds();
+	char *error;
+
+	if (now < r->part)
+		return;
+	error = capsule_part(r->capsule, &outcome);
+	if (error)
+		fprintf(stderr, "nestbox: -record %s\n", error);
+	free(error);
+	r->part = host_milliseconds() + PART_MS;
+}
+
 void
 record_poll(struct machine *machine)
 {
 	struct record *r = machine->record;
 
+	if (r && r->capsule && !machine->ended)
+		write_part(machine);
 	if (!r || !machine->config->replay || machine->ended || cpus_icount(machine->cpus) < r->outcome.icount + ASTRAY)
 		return;
 	fprintf(stderr, "nestbox: the replay went another way than the recorded run, which ended at instruction %llu\n", (ull)r->outcome.icount);

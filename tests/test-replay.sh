@@ -55,6 +55,30 @@ grep 'nestbox: hash' "$work/err" >"$work/hash2"
 verdict its_hash_is_the_recorded_one sh -c '[ -s "$0" ] && cmp -s "$0" "$1"' "$work/hash" "$work/hash2"
 verdict it_says_so complains "ended as recorded"
 
+# Killed: what had come until a second or so before can be replayed.
+mkfifo "$work/fifo"
+(delay=0.5; typist; exec sleep 30) >"$work/fifo" &
+typing=$!
+./nestbox $machine -record "$work/killed" <"$work/fifo" >"$work/killed.out" 2>/dev/null &
+killed=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	sleep 0.2
+	[ ! -s "$work/killed.part" ] || break
+done
+# The next ones, too.
+sleep 2.3
+kill -9 $killed
+kill $typing 2>/dev/null
+wait 2>/dev/null
+verdict a_killed_recording_leaves_a_part [ -s "$work/killed.part" ]
+verdict and_no_capsule [ ! -e "$work/killed" ]
+verdict it_is_replayed run 3 -replay "$work/killed.part" </dev/null
+verdict which_says_where_it_ends complains "nestbox: replay: stopped at instruction"
+size=$(wc -c <"$work/out")
+verdict with_what_the_killed_run_printed [ "$(cat "$work/out")" = "$(head -c "$size" "$work/killed.out")" ]
+verdict input_and_all grep -q '^a' "$work/out"
+verdict a_whole_recording_leaves_no_part [ ! -e "$work/capsule.part" ]
+
 # Ended by the host, from a snapshot.
 verdict a_snapshot_is_made run 3 $machine -stop-after 200k -snapshot-save "$work/snapshot" </dev/null
 from_snapshot()
