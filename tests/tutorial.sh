@@ -4,20 +4,22 @@
 #
 #	tutorial.sh ./nestbox IMAGES [--update]
 #
-# The kernel's debug information: NB_SYMBOLS, or where Debian's linux-image-*-dbg puts it. Without it the test is skipped.
+# The kernel's debug information: NB_SYMBOLS, or vmlinux.debug in IMAGES (by images/symbols.sh), or where Debian's linux-image-*-dbg puts it.
+# Without it the test is skipped.
 nestbox=$(realpath "$1") || exit 1
 images=$(realpath "$2") || exit 1
 update=${3:-}
 source=$(realpath "${srcdir:-$(dirname "$0")/..}")
 version=$(sed -n 's/^linux-image-\([^_]*-amd64\)_.*/\1/p' "$images/versions")
-symbols=${NB_SYMBOLS:-/usr/lib/debug/boot/vmlinux-$version}
+symbols=${NB_SYMBOLS:-$images/vmlinux.debug}
+[ -e "$symbols" ] || symbols=/usr/lib/debug/boot/vmlinux-$version
 skip()
 {
 	echo "tutorial: skipped: $1"
 	exit 77
 }
 [ -e "$images/l1fast.cpio" ] || skip "no images: ./nb image"
-[ -e "$symbols" ] || skip "no $symbols: apt-get install linux-image-$version-dbg"
+[ -e "$symbols" ] || skip "no $symbols: tests/images/symbols.sh, or apt-get install linux-image-$version-dbg"
 command -v gdb >/dev/null || skip "no gdb"
 work=$(mktemp -d) || exit 1
 server=
@@ -52,7 +54,7 @@ while line=$(grep -n '{.*}' script | head -n 1) && [ -n "$line" ]; do
 	sed "${number}s/{.*}/$value/" whole >script
 done
 play
-sed 's/\r$//' said >said.nestbox
+sed 's/\r*$//' said >said.nestbox
 cp script script.nestbox
 
 commands gdb >script
