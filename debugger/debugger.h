@@ -21,6 +21,7 @@ struct state;
 struct debugger_history {
 	u64 oldest, size;
 	unsigned count;
+	const char *disk; /* why there is none: the image that is written to; or NULL */
 };
 
 /* What the debugger asks of the machine that it lives in. */

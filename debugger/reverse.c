@@ -209,8 +209,10 @@ can_go_back(struct debugger *d)
 
 	d->at_beginning = false;
 	reverse_changed(d);
-	if (!h.count)
-		complain(d, "nothing is kept to go back to (-history SIZE; disks need snapshot=on)");
+	if (!h.count && h.disk)
+		complain(d, "nothing is kept to go back to: what is written to %s itself cannot be taken back (snapshot=on can)", h.disk);
+	else if (!h.count)
+		complain(d, "nothing is kept to go back to (-history SIZE)");
 	return h.count;
 }
 

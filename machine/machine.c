@@ -363,15 +363,25 @@ changed_for_debugger(void *opaque)
 		history_begin(machine->history);
 }
 
+/* A disk whose image is written to, or NULL. */
+static const char *
+disk_without_overlay(const struct machine *machine)
+{
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (machine->drive[i] && !machine->config->drive[i].cdrom && !block_host_overlay(machine->drive[i]))
+			return block_host_path(machine->drive[i]);
+	return NULL;
+}
+
 static void
 history_for_debugger(void *opaque, struct debugger_history *out)
 {
 	struct machine *machine = opaque;
 
-	*out = (struct debugger_history){0};
+	*out = (struct debugger_history){.disk = disk_without_overlay(machine)};
 	if (machine->history)
 		*out = (struct debugger_history){history_oldest(machine->history), history_size(machine->history),
-						 history_count(machine->history)};
+						 history_count(machine->history), NULL};
 }
 
 static char *
@@ -791,16 +801,6 @@ machine_finish(struct machine *machine)
 		return machine->status;
 	fprintf(stderr, "nestbox: -stats %s: cannot write\n", machine->config->stats);
 	return EXIT_BAD;
-}
-
-/* A disk whose image is written to, or NULL. */
-static const char *
-disk_without_overlay(const struct machine *machine)
-{
-	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
-		if (machine->drive[i] && !machine->config->drive[i].cdrom && !block_host_overlay(machine->drive[i]))
-			return block_host_path(machine->drive[i]);
-	return NULL;
 }
 
 void
