@@ -54,22 +54,22 @@ shell "$machine" "until icount 3000000\nhash\nquit\n"
 verdict and_the_machine_is_where_it_was [ "$before" = "$(hash_line 1)" ]
 
 # Writes that are no instruction's stores, in pages that are written all the time.
-${CC:-cc} -m32 -nostdlib -static -no-pie -Wl,-Ttext=0x100000,--build-id=none -o "$work/writers" "$source/tests/guest/writers.S" || exit 1
+assemble writers "$work/writers"
 printf 'A sector of a disk.' >"$work/disk"
 truncate -s 1M "$work/disk"
 shell "-m 16 -nodefaults -kernel $work/writers -drive file=$work/disk,format=raw,if=ide,snapshot=on" "symbols $work/writers\n\
-until icount 20000000\nwho-wrote phys signature,4\nwho-wrote phys sector,4\nwho-wrote phys directory,4\nwho-wrote phys beat,4\n\
-who-wrote phys beat,4 if value == 1000\nhash\nuntil icount 20000001\nhash\nquit\n"
-verdict a_write_by_fw_cfg_is_found says "fw_cfg: write of 4 bytes"
-verdict with_what_it_wrote says ": 0 -> 0x554d4551"
-verdict a_write_by_a_disk_is_found says "0 -> 0x65732041"
-verdict as_its_controllers says "ide: write of 512 bytes"
-verdict a_mark_of_a_page_walk_is_found says "page walk: write of 4 bytes"
-verdict with_both_bits says ": 0xa3 -> 0xe3"
-verdict a_store_beside_them_is_a_store says "<beat>]"
-verdict one_with_a_condition_too says ": 0x3e7 -> 0x3e8"
+until icount 3000000\nwho-wrote phys signature,4\nwho-wrote phys sector,4\nwho-wrote phys directory,4\nwho-wrote phys beat,4\n\
+who-wrote phys beat,4 if value == 1000\nhash\nuntil icount 3000001\nhash\nquit\n"
+says a_write_by_fw_cfg_is_found "fw_cfg: write of 4 bytes"
+says with_what_it_wrote ": 0 -> 0x554d4551"
+says a_write_by_a_disk_is_found "0 -> 0x65732041"
+says as_its_controllers "ide: write of 512 bytes"
+says a_mark_of_a_page_walk_is_found "page walk: write of 4 bytes"
+says with_both_bits ": 0xa3 -> 0xe3"
+says a_store_beside_them_is_a_store "<beat>]"
+says one_with_a_condition_too ": 0x3e7 -> 0x3e8"
 before=$(hash_line 1)
-shell "-m 16 -nodefaults -kernel $work/writers -drive file=$work/disk,format=raw,if=ide,snapshot=on" "until icount 20000000\nhash\nquit\n"
+shell "-m 16 -nodefaults -kernel $work/writers -drive file=$work/disk,format=raw,if=ide,snapshot=on" "until icount 3000000\nhash\nquit\n"
 verdict and_nothing_has_changed [ "$before" = "$(hash_line 1)" ]
 
 shell "$machine" "until icount 1000\nreverse-step 5000\nhash\nquit\n"
