@@ -118,6 +118,23 @@ reset_values_are_the_manuals(void **state)
 }
 
 static void
+power_management_is_stored_where_monitor_is(void **state)
+{
+	(void)state;
+	u64 value;
+	assert_int_equal(get(0xe2), 0);
+	assert_true(msr_write(cpu, 0xe2, 0x8403));
+	assert_int_equal(get(0xe2), 0x8403);
+	assert_false(msr_write(cpu, 0xe2, BIT(63)));
+	assert_true(msr_write(cpu, 0x1fc, 2));
+	assert_int_equal(get(0x1fc), 2);
+	struct processor *without = processor_new("max,-monitor", 1);
+	assert_false(msr_read(without->cpu, 0xe2, &value));
+	assert_false(msr_read(without->cpu, 0x1fc, &value));
+	processor_free(without);
+}
+
+static void
 init_keeps_all_but_efer(void **state)
 {
 	(void)state;
@@ -329,6 +346,7 @@ main(void)
 		TEST(an_unknown_msr_is_refused),
 		TEST(a_row_needs_its_feature),
 		TEST(reset_values_are_the_manuals),
+		TEST(power_management_is_stored_where_monitor_is),
 		TEST(init_keeps_all_but_efer),
 		TEST(bad_memory_types_are_refused),
 		TEST(efer_lma_follows_paging_and_lme_cannot_change_with_paging_on),
