@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -39,6 +40,9 @@ LOG_CATEGORY("machine");
 
 /* Host seconds after -timeout until the process ends by itself, should the machine not have stopped. */
 #define GRACE 10
+
+/* Host seconds in which a second signal is the first one again: timeout(1) signals the process, then its whole group. */
+#define SAME_SIGNAL 1
 
 /* Set by signal handlers, read at the next poll. */
 static volatile sig_atomic_t interrupted, timed_out;
@@ -69,7 +73,10 @@ static void
 on_signal(int number)
 {
 	static const char text[] = "\nnestbox: did not stop in time\n";
+	static time_t first;
+	struct timespec now = {0};
 
+	clock_gettime(CLOCK_MONOTONIC, &now); /* async-signal-safe */
 	if (number == SIGALRM && !timed_out) {
 		timed_out = 1;
 		return;
@@ -78,8 +85,11 @@ on_signal(int number)
 		interrupted = number;
 		return;
 	}
+	if (number != SIGALRM && interrupted && now.tv_sec - first <= SAME_SIGNAL)
+		return;
 	if (number != SIGALRM && !interrupted) {
 		interrupted = number;
+		first = now.tv_sec;
 		/* Stop where the processor next looks, sooner than the next poll. Between instructions these flags can be set at any time. */
 		if (number == SIGINT && under_debugger) {
 			under_debugger->stop = true;

@@ -38,6 +38,9 @@ run an_instruction_limit_is_status_3 3 $machine -append l -stop-after 1M
 verdict the_limit_is_exact grep -q 'after 1000000 instructions' "$work/err"
 run a_time_limit_is_status_3 3 $machine -append l -timeout 0.2
 run a_time_limit_ends_a_halted_machine 3 $machine -append h -timeout 0.2
+# timeout(1) sends its signal to the process and then to its group.
+timeout 1 ./nestbox $machine -append h >"$work/out" 2>"$work/err" </dev/null
+verdict a_signal_sent_twice_at_once_is_one sh -c 'grep -q interrupted "$0/err" && ! grep -q "did not stop" "$0/err"' "$work"
 assemble faults "$work/faults"
 run exceptions_without_end_take_time 3 -m 16 -nodefaults -kernel "$work/faults" -timeout 2
 run without_reboot_a_reset_ends_the_run 0 $machine -append r -no-reboot
