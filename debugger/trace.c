@@ -343,7 +343,7 @@ debugger_trace(struct debugger *d, const char *spec, const char *path)
 	if (t.format == FORMAT_PERFETTO)
 		name_tracks(d);
 	if (t.format == FORMAT_KVM)
-		fprintf(t.out, "# tracer: nop\n#\ncpus=%u\n", d->cpus->count);
+		fprintf(t.out, "cpus=%u\n", d->cpus->count);
 	return NULL;
 }
 
