@@ -379,6 +379,7 @@ shut_down(struct vcpu *cpu)
 	cpu->is_delivering = false;
 	cpu->activity = ACTIVITY_SHUTDOWN;
 	cpu->cpus->triple_fault = true;
+	cpu->cpus->shutdown_cause = "triple fault";
 	cpu->cpus->stop = true;
 	cpu->cpus->culprit = cpu;
 }

@@ -50,6 +50,8 @@ struct hooks {
 	/* An event begins its way through the IDT. */
 	void (*event)(void *opaque, struct vcpu *cpu, const struct event_info *event, bool injected);
 	void (*triple_fault)(void *opaque, struct vcpu *cpu);
+	/* Instead of the end of a VM exit; `code` is the VMX-abort indicator. The processor stays in shutdown. */
+	void (*vmx_abort)(void *opaque, struct vcpu *cpu, u32 code);
 	/* VMX. A VM exit: the guest's state is saved, the host's not yet loaded. */
 	void (*vm_exit)(void *opaque, struct vcpu *cpu, u32 reason, bool entry_failed);
 	/* Guest state is loaded, an injected event not yet delivered. */

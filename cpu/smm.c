@@ -152,6 +152,7 @@ shut_down(struct vcpu *cpu)
 	cpu->activity = ACTIVITY_SHUTDOWN;
 	cpu->exit_request = 1;
 	cpu->cpus->triple_fault = cpu->cpus->stop = true;
+	cpu->cpus->shutdown_cause = "shutdown by RSM to an invalid state";
 	cpu->cpus->culprit = cpu;
 }
 

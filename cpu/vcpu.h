@@ -31,7 +31,8 @@ struct cpus {
 	bool a20_masked; /* A20M# is active */
 	bool complete_forms; /* decode every instruction afresh and execute its complete form: slow, and must change nothing */
 	bool stop; /* leave cpus_run() at the next boundary */
-	bool triple_fault; /* set with stop when a processor shut down outside VMX non-root operation */
+	bool triple_fault; /* set with stop when a processor shut down outside VMX non-root operation, by whatever: */
+	const char *shutdown_cause; /* in words for the user, not of the machine's state */
 	struct vcpu *culprit;
 };
 

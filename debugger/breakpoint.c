@@ -23,6 +23,7 @@ static const struct {
 	{"vmwrite", BREAK_VMWRITE, "FIELD"},  {"inject", BREAK_INJECT, "VECTOR"},    {"io", BREAK_IO, "PORT"},
 	{"msr", BREAK_MSR, "MSR"},            {"cr", BREAK_CR, "NUMBER"},            {"exception", BREAK_EXCEPTION, "VECTOR"},
 	{"interrupt", BREAK_INTERRUPT, "VECTOR"}, {"triple-fault", BREAK_TRIPLE, NULL},
+	{"vmx-abort", BREAK_ABORT, "CODE"},
 	{"mmio", BREAK_MMIO, "OFFSET"},       {"packet", BREAK_PACKET, "CARD"},
 	{"mode", BREAK_MODE, "MODE"},
 };
@@ -420,6 +421,18 @@ on_triple_fault(void *opaque, struct vcpu *cpu)
 	breakpoints_event(d, cpu, BREAK_TRIPLE, 0, "triple fault");
 }
 
+static void
+on_vmx_abort(void *opaque, struct vcpu *cpu, u32 code)
+{
+	/* SDM 3C, "VMX Aborts" */
+	static const char *const causes[8] = {
+		[1] = "saving guest MSRs", [2] = "host PDPTEs", [4] = "loading host MSRs", [6] = "no 64-bit host from a 64-bit guest"};
+	struct debugger *d = opaque;
+
+	reverse_moment(d, cpu);
+	breakpoints_event(d, cpu, BREAK_ABORT, code, "VMX abort %u: %s", code, causes[code & 7] ? causes[code & 7] : "?");
+}
+
 void
 breakpoints_init(struct debugger *d)
 {
@@ -434,6 +447,7 @@ breakpoints_init(struct debugger *d)
 	d->hooks.mode = on_mode;
 	d->hooks.event = on_event;
 	d->hooks.triple_fault = on_triple_fault;
+	d->hooks.vmx_abort = on_vmx_abort;
 	d->only_level = d->only_vpid = d->only_cpu = -1;
 }
 

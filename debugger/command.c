@@ -79,7 +79,7 @@ static const struct command commands[] = {
 
 	{"break", "b", "[linear|gpa|phys] ADDR[..ADDR] [if EXPR] | virtual SELECTOR:OFFSET [if EXPR] | EVENT [ARGUMENT] [if EXPR]",
 	 "stop at an address or event: exit [REASON], entry, entry-fail, vmwrite [FIELD], inject [VECTOR], io [PORT], msr [MSR], cr [N], "
-	 "exception [VECTOR], interrupt [VECTOR], mode [MODE], triple-fault",
+	 "exception [VECTOR], interrupt [VECTOR], mode [MODE], triple-fault, vmx-abort [CODE]",
 	 "break exit EPT_VIOLATION if gpa in 0xfee00000..0xfeefffff", command_break, 0},
 	{"tbreak", NULL, "as break", "the same, once", "tbreak start_kernel", command_tbreak, 0},
 	{"watch", NULL, "[linear|gpa|phys|virtual] ADDR[,LENGTH] [if EXPR]", "stop after a write (8 bytes by default)",

@@ -137,12 +137,12 @@ where_am_i(struct debugger *d)
 {
 	struct vcpu *cpu = d->cpu;
 
+	if (d->stop_text[0])
+		say(d, "%s\n", d->stop_text);
 	if (d->ended) {
 		say(d, "the machine has ended; its state can still be looked at\n");
 		return;
 	}
-	if (d->stop_text[0])
-		say(d, "%s\n", d->stop_text);
 	if (cpu->activity != ACTIVITY_ACTIVE)
 		say(d, "cpu %u is halted\n", cpu->index);
 	say(d, "cpu %u L%d #%llu  ", cpu->index, level_of(cpu), (ull)cpu_icount(cpu));

@@ -742,7 +742,7 @@ after_leaving(struct machine *machine)
 
 	cpus->stop = false;
 	if (cpus->triple_fault && !machine->ended) {
-		fprintf(stderr, "nestbox: triple fault on processor %u\n", cpus->culprit->index);
+		fprintf(stderr, "nestbox: %s on processor %u\n", cpus->shutdown_cause, cpus->culprit->index);
 		vcpu_print(cpus->culprit);
 		machine->off = true;
 		machine_end(machine, EXIT_TRIPLE_FAULT);

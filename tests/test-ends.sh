@@ -25,6 +25,13 @@ refused()
 		sh -c '[ ! -s "$1/out" ] && [ "$(wc -l <"$1/err")" = 1 ] && grep -qF -- "$0" "$1/err"' "$text" "$work"
 }
 
+both_say()
+{
+	text=$1
+	shift
+	both "$@" | tee "$work/out" | grep -qF -- "$text"
+}
+
 machine="-m 16 -nodefaults -serial stdio -kernel $kernel"
 
 run acpi_power_off_is_status_0 0 $machine -append a
@@ -32,6 +39,8 @@ verdict the_serial_port_is_standard_output sh -c '[ "$(cat "$0/out")" = hello ]'
 run debug_exit_gives_its_own_status 33 $machine -append d -device isa-debug-exit,iobase=0xf4,iosize=4
 run triple_fault_is_status_2 2 $machine -append t
 verdict the_state_at_a_triple_fault_is_printed grep -q 'triple fault' "$work/err"
+verdict a_breakpoint_at_the_end_is_told both_say 'breakpoint 1: triple fault' ./nestbox $machine -append t -debug \
+	-ex 'break triple-fault' -ex continue -ex quit </dev/null
 run an_expected_text_is_status_0 0 $machine -append l -expect llo
 run a_missed_text_is_status_3 3 $machine -append a -expect goodbye
 run an_instruction_limit_is_status_3 3 $machine -append l -stop-after 1M

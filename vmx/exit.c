@@ -21,9 +21,12 @@ vmx_abort(struct vcpu *cpu, enum abort code)
 {
 	log_error("VMX abort %d of processor %u, VMCS %#llx", code, cpu->index, (unsigned long long)cpu->vmx->current);
 	phys_write(cpu, cpu->vmx->current + VMCS_REGION_ABORT, 4, code);
+	if (cpu->hooks)
+		cpu->hooks->vmx_abort(cpu->hooks->opaque, cpu, code);
 	cpu->activity = ACTIVITY_SHUTDOWN;
 	if (cpu->cpus) {
 		cpu->cpus->triple_fault = cpu->cpus->stop = true;
+		cpu->cpus->shutdown_cause = "VMX shutdown (VMX abort)";
 		cpu->cpus->culprit = cpu;
 	}
 	cpu_leave(cpu);

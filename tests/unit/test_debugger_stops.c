@@ -149,6 +149,21 @@ a_triple_fault_stops(void **state)
 }
 
 static void
+a_vmx_abort_stops(void **state)
+{
+	(void)state;
+	CODE(f, "\x0f\xa2"); /* cpuid, whose exit is to store an MSR that there is not */
+	poke(f, MSR_LIST, 8, 0x808);
+	f->v->exit_msr_store_address = MSR_LIST;
+	f->v->exit_msr_store_count = 1;
+	command("break triple-fault");
+	stops("vmx-abort 1", "VMX abort 1: saving guest MSRs");
+	expect("info breakpoints", "vmx-abort 0x1, 1 hits");
+	expect("info breakpoints", "triple-fault, 0 hits");
+	assert_string_equal(f->cpus->shutdown_cause, "VMX shutdown (VMX abort)");
+}
+
+static void
 interrupts_are_stopped_at_by_vector(void **state)
 {
 	(void)state;
@@ -250,6 +265,7 @@ main(void)
 		T(an_injection_of_the_vector_stops),
 		T(exceptions_are_stopped_at_by_vector),
 		T(a_triple_fault_stops),
+		T(a_vmx_abort_stops),
 		T(interrupts_are_stopped_at_by_vector),
 		T(time_ends_a_run),
 		T(entries_and_refused_entries_stop),
