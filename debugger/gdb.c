@@ -619,23 +619,38 @@ query(struct debugger *d, const char *p)
 	}
 }
 
-/* vCont;ACTION[:THREAD];... The first step wins; all processors run. */
-static void
+/* vCont;ACTION[:THREAD];... The first step wins; all processors run. False: there is no such action or thread, nothing has happened. */
+static bool
 resume(struct debugger *d, const char *at)
 {
-	d->step_cpu = NULL;
-	for (; at && *at == ';'; at = strchr(at + 1, ';')) {
-		const char *thread = at + 1 + strcspn(at + 1, ":;");
-		long n = *thread == ':' ? strtol(thread + 1, NULL, 16) : 0;
+	struct vcpu *step = NULL;
 
-		if ((at[1] != 's' && at[1] != 'S') || n > (long)d->cpus->count)
-			continue;
-		d->step_cpu = n > 0 ? d->cpus->cpu[n - 1] : d->cpu;
-		d->cpu = d->step_cpu;
+	do {
+		char *end = (char *)at + 2;
+		char action = at[0] == ';' ? at[1] : 0;
+		long n = 0;
+
+		if (!action || !strchr("cCsS", action))
+			return false;
+		if (action == 'C' || action == 'S')
+			strtoul(end, &end, 16);
+		if (*end == ':') {
+			at = end + 1;
+			n = strtol(at, &end, 16); /* 0: any, -1: all */
+			if (end == at || n < -1 || n > (long)d->cpus->count)
+				return false;
+		}
+		if (!step && (action == 's' || action == 'S'))
+			step = n > 0 ? d->cpus->cpu[n - 1] : d->cpu;
+		at = end;
+	} while (*at);
+	d->step_cpu = step;
+	if (step) {
+		d->cpu = step;
 		d->steps = 1;
-		break;
 	}
 	d->gdb->resumed = true;
+	return true;
 }
 
 bool
@@ -703,8 +718,9 @@ gdb_session(struct debugger *d)
 			if (!strcmp(p, "vCont?")) {
 				reply(d, "vCont;c;C;s;S");
 			} else if (!strncmp(p, "vCont;", 6)) {
-				resume(d, p + 5);
-				return true;
+				if (resume(d, p + 5))
+					return true;
+				reply(d, "E01");
 			} else if (!strncmp(p, "vKill", 5)) {
 				reply(d, "OK");
 				hang_up(d);

@@ -126,7 +126,7 @@ verdict one_can_go_back_from_the_end [ -n "$(hash_line 1)" ]
 if command -v gdb >/dev/null; then
 	port=$((20000 + $$ % 20000))
 	machine="-m 16 -nodefaults -kernel $kernel"
-	timeout -k 1 60 ./nestbox $machine -gdb $port -S -stop-after 100M >"$work/nestbox" 2>&1 &
+	timeout -k 1 60 ./nestbox $machine -gdb $port -S -stop-after 20G >"$work/nestbox" 2>&1 &
 	counter=0x$(nm "$kernel" | sed -n 's/ . counter$//p')
 	cat >"$work/commands" <<-EOT
 		set confirm off
@@ -151,6 +151,7 @@ if command -v gdb >/dev/null; then
 		x/i \$pc
 		delete
 		reverse-continue
+		detach
 	EOT
 	gdb -nx -batch -x "$work/commands" "$kernel" >"$work/out" 2>&1
 	says gdb_steps_back '= 1'
@@ -158,6 +159,30 @@ if command -v gdb >/dev/null; then
 	says gdb_goes_back_to_before_a_write 'Old value = 256'
 	says gdb_sees_the_writing_instruction '=> 0x100014 <loop+1>:'
 	says gdb_is_told_of_the_beginning 'No more reverse-execution history'
+
+	# The next one to come finds the past of the run that went on in between, and may end the machine.
+	cat >"$work/commands" <<-EOT
+		set confirm off
+		set architecture i386:x86-64
+		set language c
+		set tcp connect-timeout 30
+		target remote localhost:$port
+		info breakpoints
+		set \$there = \$icount
+		reverse-stepi
+		print \$there - \$icount
+		break tell
+		reverse-continue
+		print \$rip == (long)&tell
+		stepi
+		delete
+		kill
+	EOT
+	gdb -nx -batch -x "$work/commands" "$kernel" >"$work/out" 2>&1
+	says gdb_comes_back_without_breakpoints 'No breakpoints or watchpoints'
+	says gdb_steps_back_after_coming_back '$1 = 1'
+	says gdb_goes_back_to_a_breakpoint_after_coming_back '$2 = 1'
+	says gdb_kills '[Inferior 1 (Remote target) killed]'
 	wait
 else
 	echo "[  SKIPPED ] gdb at the stub: no gdb"

@@ -263,6 +263,39 @@ sums_threads_and_questions(void **state)
 	A(8, "");
 }
 
+static void
+only_threads_that_are_there_are_resumed(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 16; i++)
+		poke(f, 0x8000 + i, 1, 0x90);
+	f->cpu->rip = 0x8000;
+	connect_client();
+	P("QStartNoAckMode");
+	send_raw("+", 1);
+	P("vCont;s:2");
+	P("vCont;c:7;s:1");
+	P("vCont;s:1;c:2");
+	P("vCont;s:x");
+	P("vCont;t");
+	P("vCont;");
+	P("vCont;s-2");
+	P("vCont;s:-2");
+	P("p10");
+	P("vCont;s:1;c");
+	P("vCont;s:-1");
+	P("vCont;s");
+	P("vCont;S05:1;c");
+	P("p10");
+	serve();
+	for (unsigned i = 1; i <= 8; i++)
+		A(i, "E01");
+	A(9, "0080000000000000");
+	for (unsigned i = 10; i <= 13; i++)
+		A(i, "T05thread:1;");
+	A(14, "0480000000000000");
+}
+
 int
 main(void)
 {
@@ -271,6 +304,7 @@ main(void)
 		T(reading_ends_where_memory_does),
 		T(each_kind_of_breakpoint_stops_and_says_so),
 		T(sums_threads_and_questions),
+		T(only_threads_that_are_there_are_resumed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
