@@ -31,7 +31,8 @@ if [ -z "$NB_GUESTS" ]; then
 			>"$work/out" 2>&1 </dev/null
 		status=$?
 		timeout 60 ./nestbox -m 64 -nodefaults -cpu max -kernel "$work/aborts" -append "abort=$code" $NB_GUEST_OPTIONS -debug \
-			-ex "symbols $work/aborts" -ex "break vmx-abort $code" -ex continue -ex continue -ex "p u32(vmcs_region + 4)" -ex "p u32(list + 8)" -ex quit \
+			-ex "symbols $work/aborts" -ex "break vmx-abort $code" -ex continue \
+			-ex "p u32(vmcs_region + 4)" -ex "p u32(list + 8)" -ex quit \
 			>"$work/debug" 2>&1 </dev/null
 		if [ $status = 2 ] && grep -q "VMX abort $code" "$work/out" && ! grep -q FAILED "$work/out" &&
 			grep -q 'VMX shutdown (VMX abort) on processor 0' "$work/out" && ! grep -q "triple fault" "$work/out" &&
