@@ -30,6 +30,15 @@ struct block *block_host_block(struct block_host *h);
 struct block_overlay *block_host_overlay(struct block_host *h);
 /* What has been written to it, for snapshots and checkpoints; not in hashes. */
 void block_overlay_state(struct block_overlay *overlay, struct state *s);
+/*
+ * From the first checkpoint on, what sectors held at each is kept in memory. The number of the newest checkpoint, which is
+ * larger than those of all others; bytes that are kept for all; checkpoints before `mark` are no longer of use; nor is
+ * `mark`, which comes after `before` and is not the newest: from then on one can return to those around it.
+ */
+u64 block_overlay_mark(const struct block_overlay *overlay);
+u64 block_overlay_journal_size(const struct block_overlay *overlay);
+void block_overlay_forget(struct block_overlay *overlay, u64 mark);
+void block_overlay_merge(struct block_overlay *overlay, u64 before, u64 mark);
 const char *block_host_path(const struct block_host *h);
 /* "raw", "qcow2"..., "nbd" */
 const char *block_host_format(const struct block_host *h);

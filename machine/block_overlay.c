@@ -3,7 +3,8 @@
  * offsets, and a bit per sector that says where to read. A snapshot of the machine has these sectors, and says which image
  * they lie over: name, size, time of its last change, and checksum if it is not too large to be read for that.
  *
- * For going back in time there is a journal of what sectors held before they were written; a checkpoint has its length.
+ * For going back in time there is a journal of what sectors held before the first write after a checkpoint. The guest
+ * decides how much that is: machine/history.c has it forgotten with the checkpoints that it was kept for.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,14 +24,19 @@ struct block_overlay {
 	FILE *file;
 	u8 *written; /* a bit per sector */
 	char *path;  /* of the image */
-	bool journals;
+	/* Of the newest checkpoint; 0: there was none, and there is no journal. */
+	u64 mark;
+	u8 *noted; /* a bit per sector: the journal has it since that checkpoint */
 	struct undo {
 		u64 sector;
-		bool written;
-		u8 data[BLOCK_SECTOR];
+		u64 mark; /* after which it was written; ascending */
+		u8 *old;  /* NULL: what the image has */
 	} *journal;
-	u64 journal_count, journal_room;
+	u64 journal_count, journal_room, journal_old;
 };
+
+#define OLD_SIZE (BLOCK_SECTOR + 16u) /* with what malloc() adds */
+#define JOURNAL_ROOM 256u
 
 #define RUN 256u              /* sectors of a snapshot's piece */
 #define SUM_LIMIT (64u << 20)  /* larger images are not read for a checksum */
@@ -65,48 +71,169 @@ overlay_read(void *host, u64 sector, u32 count, u8 *buffer)
 	return 0;
 }
 
+/* --- the journal --- */
+
+static void
+set_room(struct block_overlay *o, u64 room)
+{
+	struct undo *journal = realloc(o->journal, room * sizeof(*journal));
+
+	if (!journal)
+		stop_host_error("out of memory for going back");
+	o->journal = journal;
+	o->journal_room = room;
+}
+
+static void
+free_old(struct block_overlay *o, struct undo *u)
+{
+	o->journal_old -= u->old != NULL;
+	free(u->old);
+}
+
+/* Sectors of the newest mark may be noted again. */
+static void
+forget_noted(struct block_overlay *o)
+{
+	for (u64 i = o->journal_count; i-- > 0 && o->journal[i].mark == o->mark;)
+		o->noted[o->journal[i].sector / 8] &= (u8)~BIT(o->journal[i].sector % 8);
+}
+
 /* Before `count` sectors are written. */
 static int
 note_old(struct block_overlay *o, u64 sector, u32 count)
 {
 	int error = 0;
 
-	for (u32 i = 0; i < count && !error; i++) {
-		struct undo *u;
+	for (u64 end = sector + count; sector < end && !error; sector++) {
+		struct undo u = {.sector = sector, .mark = o->mark};
 
-		if (o->journal_count == o->journal_room) {
-			o->journal_room = o->journal_room ? o->journal_room * 2 : 256;
-			o->journal = realloc(o->journal, o->journal_room * sizeof(*o->journal));
-			if (!o->journal)
+		if (o->noted[sector / 8] & BIT(sector % 8))
+			continue;
+		if (o->journal_count == o->journal_room)
+			set_room(o, MAX(o->journal_room * 2, JOURNAL_ROOM));
+		if (is_written(o, sector)) {
+			u.old = malloc(BLOCK_SECTOR);
+			if (!u.old)
 				stop_host_error("out of memory for going back");
+			o->journal_old++;
+			error = block_read_all(fileno(o->file), u.old, BLOCK_SECTOR, sector * BLOCK_SECTOR);
 		}
-		u = &o->journal[o->journal_count];
-		*u = (struct undo){.sector = sector + i, .written = is_written(o, sector + i)};
-		if (u->written)
-			error = block_read_all(fileno(o->file), u->data, BLOCK_SECTOR, u->sector * BLOCK_SECTOR);
-		o->journal_count += !error;
+		if (error) {
+			free_old(o, &u);
+			break;
+		}
+		o->journal[o->journal_count++] = u;
+		o->noted[sector / 8] |= (u8)BIT(sector % 8);
 	}
 	return error;
 }
 
 static void
-undo_to(struct block_overlay *o, u64 count)
+undo_to(struct block_overlay *o, u64 mark)
 {
-	while (o->journal_count > count) {
-		const struct undo *u = &o->journal[--o->journal_count];
+	forget_noted(o);
+	while (o->journal_count && o->journal[o->journal_count - 1].mark >= mark) {
+		struct undo *u = &o->journal[--o->journal_count];
 
-		if (u->written && block_write_all(fileno(o->file), u->data, BLOCK_SECTOR, u->sector * BLOCK_SECTOR) != 0)
+		if (u->old && block_write_all(fileno(o->file), u->old, BLOCK_SECTOR, u->sector * BLOCK_SECTOR) != 0)
 			stop_host_error("%s: what was written over it cannot be put back", o->path);
-		if (!u->written)
+		if (!u->old)
 			o->written[u->sector / 8] &= (u8)~BIT(u->sector % 8);
+		free_old(o, u);
+	}
+	o->mark = mark;
+}
+
+/* The journal has got shorter. */
+static void
+give_room_back(struct block_overlay *o)
+{
+	if (o->journal_room > JOURNAL_ROOM && o->journal_count < o->journal_room / 4)
+		set_room(o, MAX(o->journal_count * 2, JOURNAL_ROOM));
+}
+
+static void
+checkpoint_state(struct block_overlay *o, struct state *s)
+{
+	u64 mark = o->mark + 1;
+
+	if (!o->noted)
+		o->noted = calloc(1, o->block.sectors / 8 + 1);
+	if (!o->noted)
+		stop_host_error("out of memory for going back");
+	STATE(s, mark);
+	if (state_mode(s) == STATE_LOAD) {
+		undo_to(o, mark);
+		give_room_back(o);
+	} else {
+		forget_noted(o);
+		o->mark = mark;
 	}
 }
+
+u64
+block_overlay_mark(const struct block_overlay *o)
+{
+	return o->mark;
+}
+
+u64
+block_overlay_journal_size(const struct block_overlay *o)
+{
+	return o->journal_room * sizeof(*o->journal) + o->journal_old * OLD_SIZE;
+}
+
+void
+block_overlay_forget(struct block_overlay *o, u64 mark)
+{
+	u64 gone = 0;
+
+	if (mark > o->mark)
+		forget_noted(o);
+	while (gone < o->journal_count && o->journal[gone].mark < mark)
+		free_old(o, &o->journal[gone++]);
+	o->journal_count -= gone;
+	if (gone)
+		memmove(o->journal, o->journal + gone, o->journal_count * sizeof(*o->journal));
+	give_room_back(o);
+}
+
+void
+block_overlay_merge(struct block_overlay *o, u64 before, u64 mark)
+{
+	u8 *has = calloc(1, o->block.sectors / 8 + 1);
+	u64 kept = 0;
+
+	if (!has)
+		stop_host_error("out of memory for going back");
+	for (u64 i = 0; i < o->journal_count; i++) {
+		struct undo *u = &o->journal[i];
+
+		if (u->mark == before)
+			has[u->sector / 8] |= (u8)BIT(u->sector % 8);
+		if (u->mark == mark) {
+			u->mark = before;
+			/* As it was first. */
+			if (has[u->sector / 8] & BIT(u->sector % 8)) {
+				free_old(o, u);
+				continue;
+			}
+		}
+		o->journal[kept++] = *u;
+	}
+	o->journal_count = kept;
+	free(has);
+	give_room_back(o);
+}
+
+/* --- sectors --- */
 
 static int
 overlay_write(void *host, u64 sector, u32 count, const u8 *buffer)
 {
 	struct block_overlay *o = host;
-	int error = o->journals ? note_old(o, sector, count) : 0;
+	int error = o->mark ? note_old(o, sector, count) : 0;
 
 	if (!error)
 		error = block_write_all(fileno(o->file), buffer, (u64)count * BLOCK_SECTOR, sector * BLOCK_SECTOR);
@@ -157,7 +284,9 @@ block_overlay_close(struct block_overlay *o)
 		return;
 	if (o->file)
 		fclose(o->file);
+	block_overlay_forget(o, UINT64_MAX);
 	free(o->written);
+	free(o->noted);
 	free(o->journal);
 	free(o->path);
 	free(o);
@@ -271,7 +400,7 @@ load_sectors(struct block_overlay *o, struct state *s)
 	if (!data)
 		stop_host_error("out of memory");
 	memset(o->written, 0, o->block.sectors / 8 + 1);
-	o->journal_count = 0;
+	block_overlay_forget(o, UINT64_MAX);
 	/* In ascending order only, which also bounds the loop. */
 	for (u64 next = 0;;) {
 		u64 sector;
@@ -296,12 +425,8 @@ load_sectors(struct block_overlay *o, struct state *s)
 void
 block_overlay_state(struct block_overlay *o, struct state *s)
 {
-	u64 count = o->journal_count;
-
 	if (state_is_checkpoint(s)) {
-		o->journals = true;
-		STATE(s, count);
-		undo_to(o, count);
+		checkpoint_state(o, s);
 		return;
 	}
 	base_state(o, s);

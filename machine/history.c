@@ -10,6 +10,8 @@
 #include "bus/input.h"
 #include "bus/memory.h"
 #include "cpu/vcpu.h"
+#include "machine/block_host.h"
+#include "machine/config.h"
 #include "machine/dirty.h"
 #include "machine/machine.h"
 
@@ -18,7 +20,9 @@
  * processor's time lies between two checkpoints.
  */
 #define INTERVAL_NS 600000000u
-#define FEWEST 8 /* that are kept whatever they cost */
+#define FEWEST 8 /* that are not thinned out */
+/* A guest that writes to disks much faster than to RAM: this part of the limit lies between two checkpoints, too. */
+#define DISKS_PART 8
 
 struct checkpoint {
 	u64 icount;
@@ -26,6 +30,7 @@ struct checkpoint {
 	size_t size;
 	struct input_position input;
 	struct dirty_log *log; /* what changed until the next one; NULL for the newest: `dirty` has it */
+	u64 mark[CONFIG_DRIVES]; /* its number in the disks' journals */
 };
 
 struct history {
@@ -35,6 +40,7 @@ struct history {
 	struct checkpoint *checkpoint; /* ascending */
 	unsigned count, room;
 	u64 taken; /* processor time */
+	u64 disks; /* disks_size() then */
 };
 
 static u64
@@ -58,6 +64,32 @@ size_of(const struct checkpoint *c)
 	return c->size + sizeof(*c) + (c->log ? dirty_log_size(c->log) : 0);
 }
 
+/* What is written to a drive is kept for going back; NULL: is not. */
+static struct block_overlay *
+journal_of(const struct history *h, unsigned drive)
+{
+	return h->machine->drive[drive] ? block_host_overlay(h->machine->drive[drive]) : NULL;
+}
+
+/* Of all journals of disks. They are no part of `size`: they grow while the machine runs. */
+static u64
+disks_size(const struct history *h)
+{
+	u64 size = 0;
+
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		size += journal_of(h, i) ? block_overlay_journal_size(journal_of(h, i)) : 0;
+	return size;
+}
+
+/* Here the time for the next one begins. */
+static void
+begin_interval(struct history *h)
+{
+	h->taken = processor_time();
+	h->disks = disks_size(h);
+}
+
 /* Frees what checkpoint `i` has; its log is no longer of use. */
 static void
 forget(struct history *h, unsigned i)
@@ -71,6 +103,15 @@ forget(struct history *h, unsigned i)
 	h->count--;
 }
 
+static void
+forget_oldest(struct history *h)
+{
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (journal_of(h, i))
+			block_overlay_forget(journal_of(h, i), h->count > 1 ? h->checkpoint[1].mark[i] : UINT64_MAX);
+	forget(h, 0);
+}
+
 /* Checkpoint `i` goes, and the one before reaches to the one after. */
 static void
 thin(struct history *h, unsigned i)
@@ -81,6 +122,9 @@ thin(struct history *h, unsigned i)
 	before->log = dirty_log_merge(before->log, c->log);
 	c->log = NULL;
 	h->size += size_of(before) + size_of(c);
+	for (unsigned drive = 0; drive < CONFIG_DRIVES; drive++)
+		if (journal_of(h, drive))
+			block_overlay_merge(journal_of(h, drive), before->mark[drive], c->mark[drive]);
 	forget(h, i);
 }
 
@@ -107,16 +151,16 @@ least_missed(const struct history *h)
 static void
 keep_limit(struct history *h)
 {
-	while (h->size + input_log_size(h->machine->input) > h->limit && h->count > FEWEST) {
+	while (history_size(h) + input_log_size(h->machine->input) > h->limit && h->count > FEWEST) {
 		unsigned i = least_missed(h);
 
 		if (!i)
 			return;
 		thin(h, i);
 	}
-	/* Even few may be too much. */
-	while (h->size > h->limit && h->count > 2)
-		forget(h, 0);
+	/* Even few may be too much. What was written to disks until now goes with all but the newest. */
+	while (history_size(h) > h->limit && h->count > (disks_size(h) > h->limit ? 1 : 2))
+		forget_oldest(h);
 }
 
 void
@@ -128,7 +172,7 @@ history_take(struct history *h)
 
 	if (h->count && h->checkpoint[h->count - 1].icount == cpus_icount(machine->cpus) &&
 	    h->checkpoint[h->count - 1].input.points == input_position(machine->input).points) {
-		h->taken = processor_time();
+		begin_interval(h);
 		return;
 	}
 	if (h->count == h->room) {
@@ -150,14 +194,17 @@ history_take(struct history *h)
 	*c = (struct checkpoint){.icount = cpus_icount(machine->cpus), .input = input_position(machine->input)};
 	c->state = state_checkpoint(visit, machine, &c->size);
 	h->size += size_of(c);
+	for (unsigned i = 0; i < CONFIG_DRIVES; i++)
+		if (journal_of(h, i))
+			c->mark[i] = block_overlay_mark(journal_of(h, i));
 	keep_limit(h);
-	h->taken = processor_time();
+	begin_interval(h);
 }
 
 bool
 history_due(struct history *h)
 {
-	return processor_time() - h->taken > INTERVAL_NS;
+	return processor_time() - h->taken > INTERVAL_NS || disks_size(h) > h->disks + h->limit / DISKS_PART;
 }
 
 bool
@@ -184,7 +231,7 @@ history_back(struct history *h, u64 icount)
 	c = &h->checkpoint[i];
 	state_return(visit, h->machine, c->state, c->size);
 	input_return(h->machine->input, &c->input);
-	h->taken = processor_time();
+	begin_interval(h);
 	return true;
 }
 
@@ -192,7 +239,7 @@ void
 history_begin(struct history *h)
 {
 	while (h->count)
-		forget(h, h->count - 1);
+		forget_oldest(h);
 	if (!input_replays(h->machine->input))
 		input_forget_future(h->machine->input);
 	history_take(h);
@@ -269,5 +316,5 @@ history_count(const struct history *h)
 u64
 history_size(const struct history *h)
 {
-	return h->size;
+	return h->size + disks_size(h);
 }

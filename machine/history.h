@@ -2,8 +2,8 @@
  * Moments to which the machine can return: checkpoints in memory, taken often enough that running from one to any later moment takes less than a
  * second. What came from outside since is in the log of bus/input, so running again is exact.
  *
- * A checkpoint is what x_state() functions visit (state_checkpoint()), the door's position, and an undo log of RAM (dirty.h). When memory runs short,
- * checkpoints go where they are densest for their age; the oldest goes last.
+ * A checkpoint is what x_state() functions visit (state_checkpoint()), the door's position, and an undo log of RAM (dirty.h) and of each disk
+ * (block_overlay.c). When memory runs short, checkpoints go where they are densest for their age; the oldest goes last.
  */
 #ifndef NB_MACHINE_HISTORY_H
 #define NB_MACHINE_HISTORY_H
@@ -17,7 +17,10 @@ struct machine;
 struct history *history_new(struct machine *machine, u64 limit);
 void history_free(struct history *h);
 
-/* Is it time for a checkpoint? From an event; then the machine is to be stopped and history_take() called. */
+/*
+ * Is it time for a checkpoint, or has much been written to disks since the last one? From an event; then the machine is to be stopped and
+ * history_take() called.
+ */
 bool history_due(struct history *h);
 void history_take(struct history *h);
 /* Returns to the newest checkpoint from before instruction `icount` of all processors together. False: there is none, and nothing changed. */

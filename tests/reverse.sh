@@ -72,6 +72,16 @@ before=$(hash_line 1)
 shell "-m 16 -nodefaults -kernel $work/writers -drive file=$work/disk,format=raw,if=ide,snapshot=on" "until icount 3000000\nhash\nquit\n"
 verdict and_nothing_has_changed [ "$before" = "$(hash_line 1)" ]
 
+# A guest that writes more to a disk than -history has room for: what the disk held counts, and goes with the moments that it was kept for.
+assemble disk-writer "$work/disk-writer"
+truncate -s 8M "$work/disk8"
+shell "-m 16 -nodefaults -kernel $work/disk-writer -drive file=$work/disk8,format=raw,if=ide,snapshot=on -history 2M" \
+	"until icount 60000000\ninfo history\nhash\nreverse-step 1000\nstep 1000\nhash\nquit\n"
+kept=$(sed -n 's/^[0-9]* moments .*, \([0-9]*\) KiB;.*/\1/p' "$work/out")
+verdict what_disks_held_counts_for_the_limit [ "${kept:-0}" -gt 1024 ]
+verdict which_holds [ "${kept:-9999}" -lt 2560 ]
+verdict and_a_thousand_steps_back_are_there same_hashes 1 2
+
 shell "$machine" "until icount 1000\nreverse-step 5000\nhash\nquit\n"
 says the_beginning_is_told "what is kept begins here"
 shell "$machine -history 0" "until icount 1000\nreverse-step\nquit\n"

@@ -167,6 +167,118 @@ a_checkpoint_brings_back_what_was_there(void **state)
 	block_host_free(h);
 }
 
+/* However often the guest writes: what a sector held at a checkpoint is kept once, and goes with the checkpoint. */
+static void
+the_journal_is_bounded_and_goes_with_its_checkpoint(void **state)
+{
+	struct block_host *h = open_disk();
+	struct block_overlay *o = block_host_overlay(h);
+	size_t size;
+	u64 empty, mark;
+
+	(void)state;
+	free(state_checkpoint(visit, h, &size));
+	put(h, 0, 500, 1); /* the image has what they held */
+	put(h, 0, 500, 2);
+	assert_true(block_overlay_journal_size(o) < 500 * 128);
+	empty = block_overlay_journal_size(o);
+	free(state_checkpoint(visit, h, &size));
+	for (unsigned i = 0; i < 1000; i++)
+		put(h, i % 2, 400, (u8)i);
+	assert_true(block_overlay_journal_size(o) > 401 * BLOCK_SECTOR);
+	assert_true(block_overlay_journal_size(o) < empty + 401 * (BLOCK_SECTOR + 128));
+	for (unsigned i = 0; i < 200; i++) {
+		free(state_checkpoint(visit, h, &size));
+		mark = block_overlay_mark(o);
+		put(h, 0, 400, (u8)i);
+		block_overlay_forget(o, mark);
+		assert_true(block_overlay_journal_size(o) < empty + 400 * (BLOCK_SECTOR + 128));
+	}
+	block_overlay_forget(o, UINT64_MAX);
+	assert_true(block_overlay_journal_size(o) <= empty);
+	block_host_free(h);
+}
+
+#define FEW 40u    /* sectors, so that they meet */
+#define MARKS 12u
+
+static void
+expect_sectors(struct block_host *h, const u8 *then)
+{
+	for (unsigned i = 0; i < FEW; i++)
+		assert_int_equal(get(h, i), then[i]);
+}
+
+static void
+checkpoints_come_back_whatever_was_merged_or_forgotten(void **state)
+{
+	u32 seed = 1;
+#define CHANCE(bound) (seed = seed * 1664525 + 1013904223, (seed >> 8) % (bound))
+
+	(void)state;
+	for (unsigned run = 0; run < 100; run++) {
+		struct block_host *h = open_disk();
+		struct block_overlay *o = block_host_overlay(h);
+		u8 *data[MARKS], now[FEW], then[MARKS][FEW];
+		size_t size[MARKS];
+		u64 mark[MARKS];
+		unsigned count = 0;
+
+		memset(now, 0x11, sizeof(now));
+		for (unsigned step = 0; step < 60; step++) {
+			unsigned i = count ? CHANCE(count) : 0;
+
+			switch (CHANCE(8)) {
+			case 0:
+			case 1:
+				if (count == MARKS)
+					break;
+				data[count] = state_checkpoint(visit, h, &size[count]);
+				mark[count] = block_overlay_mark(o);
+				memcpy(then[count++], now, sizeof(now));
+				break;
+			case 2: /* one goes */
+				if (count < 2 || i + 1 == count)
+					break;
+				if (i == 0)
+					block_overlay_forget(o, mark[1]);
+				else
+					block_overlay_merge(o, mark[i - 1], mark[i]);
+				free(data[i]);
+				for (count--; i < count; i++) {
+					data[i] = data[i + 1];
+					size[i] = size[i + 1];
+					mark[i] = mark[i + 1];
+					memcpy(then[i], then[i + 1], sizeof(now));
+				}
+				break;
+			case 3: /* back */
+				if (!count || CHANCE(2))
+					break;
+				state_return(visit, h, data[i], size[i]);
+				memcpy(now, then[i], sizeof(now));
+				while (count > i + 1)
+					free(data[--count]);
+				break;
+			default: {
+				u32 first = CHANCE(FEW), n = 1 + CHANCE(FEW - first);
+
+				put(h, first, n, (u8)(step + run));
+				memset(now + first, (u8)(step + run), n);
+			}
+			}
+			expect_sectors(h, now);
+		}
+		while (count-- > 0) {
+			state_return(visit, h, data[count], size[count]);
+			expect_sectors(h, then[count]);
+			free(data[count]);
+		}
+		block_host_free(h);
+	}
+#undef CHANCE
+}
+
 static int
 make_image(void **state)
 {
@@ -196,6 +308,8 @@ main(void)
 		cmocka_unit_test(another_image_is_refused_by_its_name),
 		cmocka_unit_test(sectors_that_cannot_be_are_refused),
 		cmocka_unit_test(a_checkpoint_brings_back_what_was_there),
+		cmocka_unit_test(the_journal_is_bounded_and_goes_with_its_checkpoint),
+		cmocka_unit_test(checkpoints_come_back_whatever_was_merged_or_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, make_image, remove_image);
