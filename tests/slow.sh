@@ -57,6 +57,8 @@ slow golden-builds	"$tests/golden/builds.sh" ./nestbox "$images"
 slow virtio		"$tests/virtio-drivers.sh" ./nestbox "$images"
 slow scenes		"$tests/scenes.sh" ./nestbox "$images"
 slow replay-tcp		"$tests/replay-tcp.sh" ./nestbox "$images"
+slow hosts-ssh		"$tests/hosts.sh" ssh
+slow hosts-slurm	"$tests/hosts.sh" slurm
 slow hook-cost		"$tests/hook-cost.sh" ./nestbox "$images"
 slow symbols		"$tests/images/symbols.sh" "$images"
 slow tutorial		"$tests/tutorial.sh" ./nestbox "$images"
