@@ -460,18 +460,6 @@ tlb_flush_ept_all(struct vcpu *cpu)
 			clear_context(cpu, &cpu->contexts->context[n]);
 }
 
-/* Combined translations are not indexed by guest-physical address: the whole EP4TA goes. */
-void
-tlb_flush_guest_physical(struct vcpu *cpu, u64 guest_physical)
-{
-	(void)guest_physical;
-	u64 eptp = cpu->nonroot ? vmx_eptp(cpu) : 0;
-	if (eptp)
-		tlb_flush_ept(cpu, eptp >> 12 & ~(~0ull << 40));
-	else
-		tlb_flush_all(cpu);
-}
-
 void
 tlb_address_mask_changed(struct vcpu *cpu)
 {

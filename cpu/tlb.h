@@ -136,7 +136,5 @@ void tlb_flush_vpid_page(struct vcpu *cpu, u16 vpid, u64 linear); /* INVVPID 0 *
 void tlb_flush_vpid_all(struct vcpu *cpu); /* INVVPID 2 */
 void tlb_flush_ept(struct vcpu *cpu, u64 ep4ta); /* INVEPT 1; ep4ta: EPTP bits 51:12, as a number */
 void tlb_flush_ept_all(struct vcpu *cpu); /* INVEPT 2 */
-/* One guest-physical page changed rights in place and the processor itself knows (A/D write protection of PML and the like): present EP4TA. */
-void tlb_flush_guest_physical(struct vcpu *cpu, u64 guest_physical);
 
 #endif

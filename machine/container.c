@@ -397,12 +397,6 @@ container_sections(struct container_reader *r)
 	return &r->store;
 }
 
-const char *
-container_next(const struct container_reader *r)
-{
-	return r->next;
-}
-
 u64
 container_left(const struct container_reader *r)
 {

@@ -35,8 +35,7 @@ void container_abandon(struct container_writer *w);
 char *container_open(const char *path, const char *magic, const char *what, struct container_reader **out);
 /* Its open() and get(). open() skips nothing: the next section must be the named one. */
 const struct state_store *container_sections(struct container_reader *r);
-/* The next section's name; the present one's bytes that are left. */
-const char *container_next(const struct container_reader *r);
+/* The present section's bytes that are left. */
 u64 container_left(const struct container_reader *r);
 /* Is everything read? An error names the section. */
 char *container_finish(struct container_reader *r);

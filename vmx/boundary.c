@@ -143,9 +143,3 @@ vmx_mwait_stays_awake(const struct vcpu *cpu)
 {
 	return !(cpu->rflags & FLAG_IF) && (PROC_ON(cpu->vmx, INTERRUPT_WINDOW_EXITING) || cpu->vmx->virtual_interrupt);
 }
-
-bool
-vmx_wakes(struct vcpu *cpu)
-{
-	return cpu->nonroot && cpu->vmx->virtual_interrupt && (cpu->rflags & FLAG_IF);
-}

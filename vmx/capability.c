@@ -172,12 +172,6 @@ cr4_fixed1(const struct cpu_model *model)
 	return fixed1;
 }
 
-u64
-vmx_cr4_fixed1(const struct vcpu *cpu)
-{
-	return cpu->vmx->cr4_fixed1;
-}
-
 void
 vmx_capability_init(struct vmx *vmx, const struct cpu_model *model)
 {

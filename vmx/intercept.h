@@ -101,8 +101,6 @@ void vmx_after_step(struct vcpu *cpu);
 void vmx_window_changed(struct vcpu *cpu);
 /* NMI blocking as IRET removes it (virtual NMIs). */
 void vmx_iret(struct vcpu *cpu);
-/* HLT or MWAIT in the guest without exit: a pending virtual interrupt wakes it. */
-bool vmx_wakes(struct vcpu *cpu);
 
 /* MWAIT that interrupts end although RFLAGS.IF is 0: does a window or virtual interrupt keep it from waiting? */
 bool vmx_mwait_stays_awake(const struct vcpu *cpu);

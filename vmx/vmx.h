@@ -100,7 +100,6 @@ struct vmx {
 
 /* --- capability.c --- */
 void vmx_capability_init(struct vmx *vmx, const struct cpu_model *model);
-u64 vmx_cr4_fixed1(const struct vcpu *cpu);
 
 /* --- state.c --- */
 /* Copies the current VMCS to its region / makes the region's contents current. */
