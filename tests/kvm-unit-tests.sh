@@ -121,9 +121,9 @@ entries()
 # entry NAME FILE ENVIRONMENT REBOOT OPTION...
 entry()
 {
-	# A sub-test that has an entry of its own runs with that entry's options only.
-	case $2 in
-	vmx.flat)
+	# A sub-test that has an entry of its own in the suite runs with that entry's options only.
+	case $config/$2 in
+	*/unittests.cfg/vmx.flat)
 		for option; do
 			case $option in [a-z]*_test) echo "$option" >>"$work/alone" ;; esac
 		done
