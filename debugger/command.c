@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus/input.h"
 #include "debugger/internal.h"
 
 static void command_help(struct debugger *d, const char *arguments);
@@ -36,6 +37,30 @@ command_reset(struct debugger *d, const char *arguments)
 	d->changed = true;
 	d->stop_text[0] = 0;
 	where_am_i(d);
+}
+
+/* Told to the machine, which takes it when it next looks outside, and keeps it for going back; in the past it is another future. */
+static void
+from_outside(struct debugger *d, char *error)
+{
+	if (error)
+		complain(d, "%s", error);
+	else if (input_in_past(d->input))
+		d->changed = true;
+	free(error);
+}
+
+static void
+command_sendkey(struct debugger *d, const char *arguments)
+{
+	from_outside(d, d->host.send_keys(d->host.opaque, arguments));
+}
+
+static void
+command_powerdown(struct debugger *d, const char *arguments)
+{
+	(void)arguments;
+	from_outside(d, d->host.power_button(d->host.opaque));
 }
 
 static void
@@ -142,6 +167,9 @@ static const struct command commands[] = {
 	{"info e1000", NULL, "", "registers of the network cards", NULL, info_e1000, 0},
 	{"info screen", NULL, "", "the screen as text, in a text mode", NULL, info_screen, 0},
 	{"screenshot", NULL, "FILE", "the screen: NAME.png a picture, NAME.txt its characters", "screenshot screen.png", screenshot, FILES},
+	{"sendkey", NULL, "KEY-KEY...", "press keys together and release them: the guest has them when it goes on", "sendkey ctrl-alt-delete",
+	 command_sendkey, 0},
+	{"system_powerdown", NULL, "", "press the power button: the guest hears of it by ACPI", "system_powerdown", command_powerdown, 0},
 	{"info mtrr", NULL, "", "memory types: MTRRs and PAT", NULL, info_mtrr, 0},
 	{"info history", NULL, "", "how far back one can go", NULL, info_history, 0},
 	{"info memory", NULL, "", "physical address space", NULL, info_memory, 0},

@@ -34,6 +34,9 @@ struct debugger_host {
 	u64 (*hash)(void *opaque);
 	/* The screen as a file; returns NULL, or what is wrong (heap). NULL: there is no screen. */
 	char *(*screenshot)(void *opaque, const char *path);
+	/* Keys as gui/keymap.h has combinations, the power button: from outside, when the machine next looks there. NULL, or what is wrong (heap). */
+	char *(*send_keys)(void *opaque, const char *combination);
+	char *(*power_button)(void *opaque);
 	const struct display *display;
 	/*
 	 * Going back; each may be NULL. back: to a moment before instruction `icount` of all processors together, false when there is none; what

@@ -89,5 +89,11 @@ bool exchange_quits(struct exchange *e);
 unsigned keymap_character(unsigned character, bool *shift);
 /* Of an X11 keysym, as VNC has it. Shift is a key of its own there. */
 unsigned keymap_keysym(u32 keysym);
+/*
+ * The keys of a combination, "ctrl-alt-delete", in its order: names, or characters that a key types, with "-" between. Returns
+ * their number; *error (heap) says what is wrong, else NULL.
+ */
+#define KEYMAP_COMBINATION 8
+unsigned keymap_combination(const char *text, unsigned codes[KEYMAP_COMBINATION], char **error);
 
 #endif

@@ -2,6 +2,7 @@
 #include "gui/gui.h"
 
 #include <string.h>
+#include "base/stop.h"
 
 /* Without and with Shift, in the order of the scan codes (set 1). */
 static const struct {
@@ -74,4 +75,49 @@ keymap_keysym(u32 keysym)
 		if (keysyms[i].keysym == keysym)
 			return keysyms[i].code;
 	return keysym >= ' ' && keysym < 0x7f ? keymap_character(keysym, &shift) : 0;
+}
+
+/* Scan codes of set 1 (IBM PC/AT Technical Reference, "Keyboard"). */
+static const struct {
+	const char *name;
+	unsigned code;
+} named[] = {
+	{"esc", 0x01},   {"backspace", 0x0e}, {"tab", 0x0f},   {"enter", 0x1c},    {"ret", 0x1c},     {"ctrl", 0x1d},     {"shift", 0x2a},
+	{"alt", 0x38},   {"space", 0x39},     {"caps", 0x3a},  {"f1", 0x3b},       {"f2", 0x3c},      {"f3", 0x3d},       {"f4", 0x3e},
+	{"f5", 0x3f},    {"f6", 0x40},        {"f7", 0x41},    {"f8", 0x42},       {"f9", 0x43},      {"f10", 0x44},      {"f11", 0x57},
+	{"f12", 0x58},   {"up", 0xe048},      {"down", 0xe050}, {"left", 0xe04b},  {"right", 0xe04d}, {"home", 0xe047},   {"end", 0xe04f},
+	{"pgup", 0xe049}, {"pgdn", 0xe051},   {"insert", 0xe052}, {"delete", 0xe053}, {"minus", 0x0c}, {"ctrl_r", 0xe01d}, {"alt_r", 0xe038},
+};
+
+static unsigned
+code_of_name(const char *name, size_t length)
+{
+	bool shift;
+
+	for (unsigned i = 0; i < COUNT(named); i++)
+		if (strlen(named[i].name) == length && !strncmp(named[i].name, name, length))
+			return named[i].code;
+	return length == 1 ? keymap_character((u8)*name, &shift) : 0;
+}
+
+unsigned
+keymap_combination(const char *text, unsigned codes[KEYMAP_COMBINATION], char **error)
+{
+	unsigned count = 0;
+
+	*error = NULL;
+	for (size_t length; *text; text += length + (text[length] == '-')) {
+		length = strcspn(text, "-");
+		if (count == KEYMAP_COMBINATION) {
+			*error = error_string("more than %d keys at once", KEYMAP_COMBINATION);
+			return 0;
+		}
+		codes[count] = code_of_name(text, length);
+		if (!codes[count]) {
+			*error = error_string("there is no key '%.*s'", (int)length, text);
+			return 0;
+		}
+		count++;
+	}
+	return count;
 }

@@ -25,6 +25,7 @@
 #include "debugger/debugger.h"
 #include "devices/i8042.h"
 #include "devices/vga.h"
+#include "gui/gui.h"
 #include "machine/block_host.h"
 #include "machine/chardev_host.h"
 #include "machine/history.h"
@@ -394,6 +395,33 @@ history_for_debugger(void *opaque, struct debugger_history *out)
 						 history_count(machine->history), NULL};
 }
 
+static const char too_much[] = "too much waits for the machine to go on";
+
+static char *
+send_keys_for_debugger(void *opaque, const char *combination)
+{
+	struct machine *machine = opaque;
+	unsigned codes[KEYMAP_COMBINATION];
+	char *error;
+	unsigned count = keymap_combination(combination, codes, &error);
+
+	if (error)
+		return error;
+	if (!count)
+		return error_string("sendkey KEY-KEY...");
+	if (machine->user_inputs + 2 * count > COUNT(machine->user_input))
+		return error_string("%s", too_much);
+	for (unsigned i = 0; i < 2 * count; i++)
+		machine_key(machine, codes[i < count ? i : 2 * count - 1 - i], i < count);
+	return NULL;
+}
+
+static char *
+power_button_for_debugger(void *opaque)
+{
+	return machine_power_button(opaque) ? NULL : error_string("%s", too_much);
+}
+
 static char *
 screenshot_for_debugger(void *opaque, const char *path)
 {
@@ -418,6 +446,8 @@ make_debugger(struct machine *machine)
 		.reset = reset_for_debugger,
 		.hash = hash_for_debugger,
 		.screenshot = machine->pc->vga ? screenshot_for_debugger : NULL,
+		.send_keys = send_keys_for_debugger,
+		.power_button = power_button_for_debugger,
 		.display = machine->pc->vga ? &machine->pc->vga->display : NULL,
 		.interrupted = interrupted_for_debugger,
 		.pic = &machine->pc->pic,
@@ -441,9 +471,9 @@ make_debugger(struct machine *machine)
 	return error;
 }
 
-/* ---- Keyboard and mouse ---- */
+/* ---- Keyboard, mouse and power button ---- */
 
-enum { USER_KEY, USER_MOUSE };
+enum { USER_KEY, USER_MOUSE, USER_POWER };
 
 /* What the user does comes from a window, and goes through the door. */
 static void
@@ -457,6 +487,8 @@ take_user_input(void *opaque, u32 kind, const u8 *data, size_t size)
 	memcpy(&u, data, sizeof(u));
 	if (kind == USER_KEY)
 		i8042_key(&machine->pc->i8042, (unsigned)u.a, u.b);
+	if (kind == USER_POWER)
+		acpi_pm_power_button(&machine->pc->acpi_pm);
 	/* Up is positive for a mouse; a packet has nine bits. */
 	if (kind == USER_MOUSE)
 		i8042_mouse(&machine->pc->i8042, MIN(MAX(u.a, -255), 255), MIN(MAX(-MAX(u.b, -255), -255), 255), MIN(MAX(u.c, -7), 7),
@@ -496,6 +528,12 @@ machine_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons)
 {
 	/* As a window has it, where down is positive. */
 	return queue_user_input(machine, USER_MOUSE, &(struct user_input){dx, -MAX(dy, -255), dz, (s32)buttons});
+}
+
+bool
+machine_power_button(struct machine *machine)
+{
+	return queue_user_input(machine, USER_POWER, &(struct user_input){0});
 }
 
 void

@@ -34,7 +34,7 @@ struct state;
 /* The process's exit statuses; the man page's EXIT STATUS says the same. */
 enum exit_status { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_TRIPLE_FAULT = 2, EXIT_LIMIT = 3, EXIT_NOT_MODELLED = 4 };
 
-/* A key (scan code, down), or a movement of the mouse (to the right, down, wheel, buttons). */
+/* A key (scan code, down), a movement of the mouse (to the right, down, wheel, buttons), or the power button (nothing). */
 struct user_input {
 	s32 a, b, c, d;
 };
@@ -106,6 +106,8 @@ bool machine_interrupted(void);
 /* A key (scan code of set 1, 0xe000 | code for extended ones) or the mouse, from the next poll on. False: too many are waiting. */
 bool machine_key(struct machine *machine, unsigned code, bool down);
 bool machine_mouse(struct machine *machine, int dx, int dy, int dz, unsigned buttons);
+/* The power button is pressed, likewise: the guest hears of it by ACPI. */
+bool machine_power_button(struct machine *machine);
 /* Runs to the end; returns the exit status. Prints the reason on stderr where it is not the guest's own wish. */
 int machine_run(struct machine *machine);
 

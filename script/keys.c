@@ -1,22 +1,11 @@
-/* Keys by name (scan codes of set 1; IBM PC/AT Technical Reference, "Keyboard") and by character (gui/keymap.c). */
-#include <string.h>
+/* Keys by name and by character (gui/keymap.c). */
+#include <stdlib.h>
 
 #include "gui/gui.h"
 #include "script/internal.h"
 
 #define SHIFT 0x100 /* above a code: with the left shift key */
 #define LEFT_SHIFT 0x2a
-
-static const struct {
-	const char *name;
-	unsigned code;
-} named[] = {
-	{"esc", 0x01},   {"backspace", 0x0e}, {"tab", 0x0f},   {"enter", 0x1c},    {"ret", 0x1c},     {"ctrl", 0x1d},     {"shift", 0x2a},
-	{"alt", 0x38},   {"space", 0x39},     {"caps", 0x3a},  {"f1", 0x3b},       {"f2", 0x3c},      {"f3", 0x3d},       {"f4", 0x3e},
-	{"f5", 0x3f},    {"f6", 0x40},        {"f7", 0x41},    {"f8", 0x42},       {"f9", 0x43},      {"f10", 0x44},      {"f11", 0x57},
-	{"f12", 0x58},   {"up", 0xe048},      {"down", 0xe050}, {"left", 0xe04b},  {"right", 0xe04d}, {"home", 0xe047},   {"end", 0xe04f},
-	{"pgup", 0xe049}, {"pgdn", 0xe051},   {"insert", 0xe052}, {"delete", 0xe053}, {"minus", 0x0c}, {"ctrl_r", 0xe01d}, {"alt_r", 0xe038},
-};
 
 static unsigned
 code_of_character(char c)
@@ -25,15 +14,6 @@ code_of_character(char c)
 	unsigned code = keymap_character((u8)c, &shift);
 
 	return code | (shift ? SHIFT : 0);
-}
-
-static unsigned
-code_of_name(const char *name, size_t length)
-{
-	for (unsigned i = 0; i < COUNT(named); i++)
-		if (strlen(named[i].name) == length && !strncmp(named[i].name, name, length))
-			return named[i].code;
-	return length == 1 ? code_of_character(*name) : 0;
 }
 
 static void
@@ -76,19 +56,14 @@ keys_of_text(lua_State *L)
 int
 keys_of_combination(lua_State *L)
 {
-	const char *at = luaL_checkstring(L, 1);
-	unsigned codes[8], count = 0;
+	unsigned codes[KEYMAP_COMBINATION];
+	char *error;
+	unsigned count = keymap_combination(luaL_checkstring(L, 1), codes, &error);
 
-	while (*at) {
-		size_t length = strcspn(at, "-");
-
-		if (count == COUNT(codes))
-			return luaL_error(L, "more than 8 keys at once");
-		codes[count] = code_of_name(at, length) & ~(unsigned)SHIFT;
-		if (!codes[count])
-			return luaL_error(L, "there is no key '%s'", lua_pushlstring(L, at, length));
-		count++;
-		at += length + (at[length] == '-');
+	if (error) {
+		lua_pushstring(L, error);
+		free(error);
+		return lua_error(L);
 	}
 	lua_newtable(L);
 	for (unsigned i = 0; i < count; i++)

@@ -371,7 +371,11 @@ setmetatable(M, {__index = function(_, name)
 	if type(name) ~= "string" then
 		return nil
 	end
-	local known = name:gsub("_$", ""):gsub("_", "-")
+	local plain = name:gsub("_$", "")
+	local known = plain:gsub("_", "-")
+	if not host.is_command(known) then
+		known = plain
+	end
 	if not host.is_command(known) then
 		return nil
 	end
