@@ -27,6 +27,13 @@ static const struct {
 	{"mmio", BREAK_MMIO, "OFFSET"},       {"packet", BREAK_PACKET, "CARD"},
 	{"mode", BREAK_MODE, "MODE"},
 };
+
+const char *
+break_event_at(unsigned index)
+{
+	return index < sizeof(events) / sizeof(events[0]) ? events[index].name : NULL;
+}
+
 static const char *const modes[] = {"real", "v86", "protected", "compatibility", "long", "smm"};
 
 /* --- the list --- */

@@ -97,7 +97,7 @@ static const struct command commands[] = {
 	{"reverse-continue", "rc", "", "back to the last breakpoint; before the instruction, for watchpoints", "rc", command_reverse_continue,
 	 REPEATS | RUNS},
 	{"reverse-to", NULL, "EVENT [ARGUMENT] [if EXPR] | ADDR | icount N", "back to the last such event, or to a number of instructions",
-	 "reverse-to exit EPT_VIOLATION", command_reverse_to, RUNS},
+	 "reverse-to exit EPT_VIOLATION", command_reverse_to, RUNS | EVENTS},
 	{"who-wrote", NULL, "[linear|gpa|phys] ADDR[,LENGTH] [if EXPR] | FIELD",
 	 "who wrote memory last: an instruction, a device, a page walk; or a field of the VMCS", "who-wrote eptp", command_who_wrote, RUNS},
 	{"cpu", NULL, "[N]", "select a processor, tell where it is", "cpu 1", command_cpu, 0},
@@ -105,8 +105,8 @@ static const struct command commands[] = {
 	{"break", "b", "[linear|gpa|phys] ADDR[..ADDR] [if EXPR] | virtual SELECTOR:OFFSET [if EXPR] | EVENT [ARGUMENT] [if EXPR]",
 	 "stop at an address or event: exit [REASON], entry, entry-fail, vmwrite [FIELD], inject [VECTOR], io [PORT], msr [MSR], cr [N], "
 	 "exception [VECTOR], interrupt [VECTOR], mode [MODE], triple-fault, vmx-abort [CODE]",
-	 "break exit EPT_VIOLATION if gpa in 0xfee00000..0xfeefffff", command_break, 0},
-	{"tbreak", NULL, "as break", "the same, once", "tbreak start_kernel", command_tbreak, 0},
+	 "break exit EPT_VIOLATION if gpa in 0xfee00000..0xfeefffff", command_break, EVENTS},
+	{"tbreak", NULL, "as break", "the same, once", "tbreak start_kernel", command_tbreak, EVENTS},
 	{"watch", NULL, "[linear|gpa|phys|virtual] ADDR[,LENGTH] [if EXPR]", "stop after a write (8 bytes by default)",
 	 "watch phys 0x1000,16 if value != 0",
 	 command_watch, 0},
@@ -150,7 +150,7 @@ static const struct command commands[] = {
 					    "with text, jsonl, perfetto or kvm for the format",
 	 "trace exits,entries,perfetto run.json", command_trace, 0},
 
-	{"info", "i", "WHAT", "info alone lists what", "info exits", command_info, 0},
+	{"info", "i", "WHAT", "info alone lists what", "info exits", command_info, SUBJECTS},
 	{"info breakpoints", NULL, "", "breakpoints with their hits", NULL, info_breakpoints, 0},
 	{"info cpus", NULL, "", "all processors", NULL, info_cpus, 0},
 	{"info vmcs", NULL, "[control|exit|guest|host|FIELD]", "the current VMCS, decoded", NULL, info_vmcs, 0},
@@ -178,7 +178,7 @@ static const struct command commands[] = {
 	{"reset", NULL, "", "hard reset", "reset", command_reset, RUNS},
 	{"source", NULL, "FILE", "execute commands from a file", "source boot.nb", command_source, RUNS | FILES},
 	{"echo", NULL, "TEXT", "print", "echo here", command_echo, 0},
-	{"help", "h", "[COMMAND]", "this list, or one command with an example", "help break", command_help, 0},
+	{"help", "h", "[COMMAND]", "this list, or one command with an example", "help break", command_help, COMMANDS},
 	{"quit", "q", "[STATUS]", "end nestbox", "quit", command_quit, 0},
 };
 

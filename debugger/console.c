@@ -190,71 +190,124 @@ execute_paged(struct debugger *d, const char *line)
 	free(text);
 }
 
-static char *
-match(const char *candidate, const char *text, int *skip)
+/* What the word under way may become. */
+static struct {
+	char **text;
+	size_t count, room;
+} offers;
+
+static void
+offer(const char *candidate, const char *word)
 {
-	if (!candidate || strncmp(candidate, text, strlen(text)) != 0 || (*skip)-- > 0)
-		return NULL;
-	return strdup(candidate);
+	if (strncmp(candidate, word, strlen(word)) != 0)
+		return;
+	if (offers.count == offers.room) {
+		offers.room = offers.room ? offers.room * 2 : 64;
+		offers.text = realloc(offers.text, offers.room * sizeof(*offers.text));
+		if (!offers.text)
+			stop_host_error("out of memory");
+	}
+	offers.text[offers.count++] = error_string("%s", candidate);
 }
 
+/* readline frees them. */
 static char *
-complete_command(const char *text, int state)
+next_offer(const char *word, int number)
+{
+	(void)word;
+	return (size_t)number < offers.count ? offers.text[number] : NULL;
+}
+
+static void
+offer_commands(const char *word)
 {
 	const struct command *c;
-	char *found;
 
 	for (unsigned i = 0; (c = command_at(i)); i++)
-		if (!strchr(c->name, ' ') && (found = match(c->name, text, &state)))
-			return found;
-	return NULL;
+		if (!strchr(c->name, ' '))
+			offer(c->name, word);
 }
 
-/* Second words of "info ...", registers, VMCS fields, exit reasons, symbols. */
-static char *
-complete_word(const char *text, int state)
+/* The second words of "info". */
+static void
+offer_subjects(const char *word)
+{
+	const struct command *c;
+
+	for (unsigned i = 0; (c = command_at(i)); i++)
+		if (strchr(c->name, ' '))
+			offer(strchr(c->name, ' ') + 1, word);
+}
+
+/* Registers, VMCS fields, exit reasons, symbols. */
+static void
+offer_values(const char *word)
 {
 	const struct vmcs_field *field;
-	const struct command *c;
 	const char *name;
-	char *found;
+	char text[80];
 
-	for (unsigned i = 0; (c = command_at(i)); i++)
-		if (strchr(c->name, ' ') && (found = match(strchr(c->name, ' ') + 1, text, &state)))
-			return found;
 	for (unsigned i = 0; (name = register_name_at(i)); i++)
-		if ((found = match(name, text, &state)))
-			return found;
-	for (unsigned i = 0; (field = vmcs_field_at(i)); i++)
-		if ((found = match(field->name, text, &state)))
-			return found;
+		offer(name, word);
+	for (unsigned i = 0; (field = vmcs_field_at(i)); i++) {
+		offer(field->name, word);
+		if (strchr(word, '.')) {
+			snprintf(text, sizeof(text), "vmcs.%s", field->name);
+			offer(text, word);
+		}
+	}
 	for (unsigned i = 0; i < VMX_REASONS; i++)
-		if ((found = match(vmx_reason_name(i), text, &state)))
-			return found;
-	if (strlen(text) >= 3)
+		if ((name = vmx_reason_name(i)))
+			offer(name, word);
+	if (strlen(word) >= 3)
 		for (unsigned i = 0; (name = symbol_name_at(shell, i)); i++)
-			if ((found = match(name, text, &state)))
-				return found;
-	return NULL;
+			offer(name, word);
+}
+
+/* What the word that the cursor is in is by its place: the flags of the command for its first argument, COMMANDS for itself, 0 further on. */
+static unsigned
+what_is_typed(void)
+{
+	const char *line = rl_line_buffer + strspn(rl_line_buffer, " \t");
+	size_t length = strcspn(line, " \t");
+	const struct command *c = command_find(line, strcspn(line, " \t/"));
+	const char *cursor = rl_line_buffer + rl_point, *argument = line + length + strspn(line + length, " \t");
+
+	if (cursor <= line + length)
+		return COMMANDS;
+	return c && cursor <= argument + strcspn(argument, " \t") ? c->flags & (FILES | COMMANDS | SUBJECTS | EVENTS) : 0;
+}
+
+/* Names have - in them where no expression can be. */
+static char *
+word_breaks(void)
+{
+	static char blanks[] = " \t\n", operators[] = " \t\n\"\\'`@><=;|&{(+-*[,";
+
+	return what_is_typed() ? blanks : operators;
 }
 
 static char **
-complete(const char *text, int start, int end)
+complete(const char *word, int start, int end)
 {
-	size_t blanks = strspn(rl_line_buffer, " \t");
-	const struct command *c;
-	char **found = NULL;
+	unsigned what = what_is_typed();
 
+	(void)start;
 	(void)end;
-	c = command_find(rl_line_buffer + blanks, strcspn(rl_line_buffer + blanks, " \t/"));
-	if (!start || (unsigned)start == blanks)
-		found = rl_completion_matches(text, complete_command);
-	else if (!c || !(c->flags & FILES) || strchr(rl_line_buffer + blanks, ' ') != rl_line_buffer + start - 1)
-		found = rl_completion_matches(text, complete_word);
-	else
-		return NULL; /* readline's own: files */
+	if (what & FILES)
+		return NULL; /* readline's own */
 	rl_attempted_completion_over = 1;
-	return found;
+	offers.count = 0;
+	if (what & COMMANDS)
+		offer_commands(word);
+	else if (what & SUBJECTS)
+		offer_subjects(word);
+	else
+		offer_values(word);
+	if (what & EVENTS)
+		for (unsigned i = 0; break_event_at(i); i++)
+			offer(break_event_at(i), word);
+	return rl_completion_matches(word, next_offer);
 }
 
 /* Ctrl-C at the prompt: a new line. */
@@ -287,7 +340,7 @@ interactive(struct debugger *d)
 	rl_readline_name = "nestbox";
 	rl_attempted_completion_function = complete;
 	rl_event_hook = forget_line;
-	rl_basic_word_break_characters = " \t\n\"\\'`@><=;|&{(+-*[,";
+	rl_completion_word_break_hook = word_breaks;
 	using_history();
 	read_history(history);
 	while (!d->quit && (line = readline("(nestbox) "))) {

@@ -191,6 +191,9 @@ enum command_flags {
 	REPEATS = 1, /* an empty line does it again */
 	RUNS = 2,    /* may let the machine run: no pager, not for gdb's monitor */
 	FILES = 4,   /* its first argument is a file */
+	COMMANDS = 8, /* a command */
+	SUBJECTS = 16, /* what `info` knows */
+	EVENTS = 32, /* an event, or something else */
 };
 const struct command *command_at(unsigned index); /* NULL after the last */
 const struct command *command_find(const char *name, size_t length);
@@ -225,6 +228,7 @@ void command_cpu(struct debugger *d, const char *arguments);
 
 /* --- breakpoint.c --- */
 void breakpoints_init(struct debugger *d);
+const char *break_event_at(unsigned index); /* what `break` can be told by name; NULL after the last */
 struct breakpoint *breakpoint_add(struct debugger *d, struct breakpoint b);
 void breakpoint_delete(struct debugger *d, struct breakpoint *b);
 void breakpoints_apply(struct debugger *d);

@@ -142,6 +142,13 @@ run(struct debugger *d, bool stepping, u64 icount, u64 time)
 	event_disarm(d->cpus->events, &d->back.come);
 }
 
+/* Was there a Ctrl-C while the machine did not run? */
+static bool
+wants_to_stop(struct debugger *d)
+{
+	return d->host.interrupted && d->host.interrupted(d->host.opaque);
+}
+
 /* Runs to `to`, or to the stop or instruction that d->back asks for. False: something else came between. */
 static bool
 run_again(struct debugger *d, enum back_mode mode, const struct moment *to)
@@ -157,7 +164,10 @@ run_again(struct debugger *d, enum back_mode mode, const struct moment *to)
 	d->stop = STOP_NONE;
 	d->stop_at = NULL;
 	d->stop_text[0] = 0;
-	if (!d->back.wanted_instruction && !d->back.cpu && to->icount > cpus_icount(d->cpus) + near)
+	/* It may have come while the machine was put back. */
+	if (wants_to_stop(d))
+		debugger_interrupt(d);
+	if (d->stop == STOP_NONE && !d->back.wanted_instruction && !d->back.cpu && to->icount > cpus_icount(d->cpus) + near)
 		run(d, false, to->icount - near, 0);
 	/* Exact even where no instruction follows. */
 	if (!d->ended && d->stop == STOP_NONE && !d->back.reached) {
@@ -202,13 +212,21 @@ history(const struct debugger *d)
 	return h;
 }
 
+/* Before anything that goes back. */
+static void
+begin(struct debugger *d)
+{
+	d->at_beginning = false;
+	reverse_changed(d);
+	wants_to_stop(d); /* what was meant for the prompt */
+}
+
 static bool
 can_go_back(struct debugger *d)
 {
 	struct debugger_history h = history(d);
 
-	d->at_beginning = false;
-	reverse_changed(d);
+	begin(d);
 	if (!h.count && h.disk)
 		complain(d, "nothing is kept to go back to: what is written to %s itself cannot be taken back (snapshot=on can)", h.disk);
 	else if (!h.count)
@@ -391,23 +409,65 @@ before_the_write(struct debugger *d)
 	memcpy(d->stop_text, text, sizeof(text));
 }
 
+struct place {
+	struct moment moment;
+	struct vcpu *cpu;
+	bool ended;
+};
+
+static struct place
+here(const struct debugger *d)
+{
+	return (struct place){present(d), d->cpu, d->ended};
+}
+
+/* The present again, after looking at the past. */
+static void
+return_to(struct debugger *d, const struct place *place)
+{
+	wants_to_stop(d); /* the Ctrl-C that brought us here */
+	/* Without whatever the search had watched. */
+	if (go_back(d, place->moment.icount))
+		run_again(d, BACK_QUIET, &place->moment);
+	d->cpu = place->cpu;
+	d->ended |= place->ended;
+	if (d->stop != STOP_INTERRUPT)
+		d->stop_text[0] = 0;
+}
+
+/* Who interrupts the way back gets the present again; another Ctrl-C leaves the machine where it just is. */
+static void
+unless_interrupted(struct debugger *d, const struct place *place)
+{
+	if (d->stop != STOP_INTERRUPT)
+		return;
+	return_to(d, place);
+	if (d->stop != STOP_INTERRUPT)
+		snprintf(d->stop_text, sizeof(d->stop_text), "interrupted: it is where it was");
+	d->stop = STOP_INTERRUPT;
+}
+
 void
 reverse_continue(struct debugger *d)
 {
-	d->at_beginning = false;
-	reverse_changed(d);
+	struct place place = here(d);
+
+	begin(d);
 	if (!last_stop(d))
 		at_beginning(d, "no stop before");
 	else if (d->stop == STOP_WATCH)
 		before_the_write(d);
+	unless_interrupted(d, &place);
 }
 
 void
 reverse_step(struct debugger *d, struct vcpu *cpu, u64 count)
 {
-	d->at_beginning = false;
-	reverse_changed(d);
+	struct place place = here(d);
+
+	begin(d);
 	step_back(d, cpu, count);
+	unless_interrupted(d, &place);
 }
 
 /* --- commands --- */
@@ -441,6 +501,7 @@ static void
 to_icount(struct debugger *d, u64 icount)
 {
 	struct moment to = {.icount = icount};
+	struct place place = here(d);
 
 	if (icount > cpus_icount(d->cpus)) {
 		complain(d, "instruction %llu is not in the past: it is %llu", (ull)icount, (ull)cpus_icount(d->cpus));
@@ -451,6 +512,7 @@ to_icount(struct debugger *d, u64 icount)
 		return;
 	}
 	run_again(d, BACK_QUIET, &to);
+	unless_interrupted(d, &place);
 	where_am_i(d);
 }
 
@@ -458,6 +520,7 @@ void
 command_reverse_to(struct debugger *d, const char *arguments)
 {
 	struct breakpoint b = {.kind = BREAK_EXECUTE, .on_read = true, .on_write = true}, *only;
+	struct place place = here(d);
 	const char *at = arguments;
 	char word[32];
 	u64 icount;
@@ -482,22 +545,11 @@ command_reverse_to(struct debugger *d, const char *arguments)
 		at_beginning(d, "there was none");
 	d->back.only = NULL;
 	breakpoint_delete(d, only);
+	unless_interrupted(d, &place);
 	where_am_i(d);
 }
 
 /* --- who-wrote --- */
-
-/* The present again, after looking at the past. */
-static void
-return_to(struct debugger *d, const struct moment *now, struct vcpu *cpu, bool ended)
-{
-	/* Without whatever the search had watched. */
-	if (go_back(d, now->icount))
-		run_again(d, BACK_QUIET, now);
-	d->cpu = cpu;
-	d->ended |= ended;
-	d->stop_text[0] = 0;
-}
 
 static void
 tell_writer(struct debugger *d, const char *what)
@@ -531,9 +583,8 @@ static void
 search_writer(struct debugger *d, struct breakpoint *only)
 {
 	bool memory = only->kind == BREAK_WRITTEN;
-	struct moment now = present(d);
-	struct vcpu *cpu = d->cpu;
-	bool ended = d->ended, found;
+	struct place place = here(d);
+	bool found;
 	char text[sizeof(d->stop_text)];
 
 	d->back.only = only;
@@ -544,11 +595,15 @@ search_writer(struct debugger *d, struct breakpoint *only)
 	d->back.only = NULL;
 	d->back.region = 0;
 	breakpoint_delete(d, only);
-	if (found && d->stop != STOP_INTERRUPT)
+	if (d->stop == STOP_INTERRUPT)
+		complain(d, "interrupted: not found yet");
+	else if (found)
 		tell_writer(d, text);
 	else
 		say(d, "nobody did since instruction %llu\n", (ull)history(d).oldest);
-	return_to(d, &now, cpu, ended);
+	return_to(d, &place);
+	if (d->stop == STOP_INTERRUPT)
+		where_am_i(d);
 }
 
 /* What the processor itself writes at a VM exit. */

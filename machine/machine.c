@@ -325,9 +325,9 @@ hash_for_debugger(void *opaque)
 static bool
 interrupted_for_debugger(void *opaque)
 {
-	bool was = interrupted == SIGINT;
+	const struct machine *machine = opaque;
+	bool was = interrupted == SIGINT && machine->config->debug; /* without a shell it ends the run */
 
-	(void)opaque;
 	if (was)
 		interrupted = 0;
 	return was;

@@ -54,6 +54,7 @@ talk()
 }
 printf '#!/bin/sh\necho "--- $(wc -l) lines paged ---"\n' >"$work/pager"
 chmod +x "$work/pager"
+echo 'p 6 * 7' >"$work/a-script"
 prompt='see (nestbox) '
 
 talk "$prompt
@@ -70,7 +71,20 @@ see EPT_VIOLATION
 send symbols $work/ker\t\n
 see symbols
 send p count\t\n
+see 0x
+send disasm count\t\n
 see <counter>
+send break trip\t\n
+see triple-fault, 0 hits
+send info mem\t\n
+see ROM  reset-vector
+send help reverse-s\t\n
+see example: reverse-step
+send p vmcs.guest_ri\t\n
+see guest_rip
+see 0 0
+send source $work/a-scr\t\n
+see 0x2a 42
 send help\n
 see lines paged ---
 send echo half a line\x03
