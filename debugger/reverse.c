@@ -217,6 +217,7 @@ static void
 begin(struct debugger *d)
 {
 	d->at_beginning = false;
+	d->stop = STOP_NONE;
 	reverse_changed(d);
 	wants_to_stop(d); /* what was meant for the prompt */
 }

@@ -105,6 +105,18 @@ see quit 5
 send \n
 end"
 says the_history_is_kept "status 5"
+talk "$prompt
+send until icount 3000000000\n
+see instruction 3000000000
+send reverse-to msr\n
+stop interrupted: it is where it was
+send p icount\n
+see 3000000000
+send who-wrote phys 0x200000 if 0\n
+see nobody did
+send quit 6\n
+end"
+says an_interrupted_way_back_leads_to_the_present "status 6"
 
 # Two processors: the second starts, and each can be selected.
 two=$work/two

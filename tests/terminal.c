@@ -4,6 +4,7 @@
  *	send TEXT	with the escapes \n \t \e \xHH
  *	see TEXT	waits until the program has said it, behind what was seen before; half a minute of silence fails
  *	interrupt TEXT	the same, with a Ctrl-C every now and then
+ *	stop TEXT	the same, with one Ctrl-C after a while
  *	end		waits for the program; its status is that of this one
  */
 #include <ctype.h>
@@ -71,14 +72,16 @@ unescape(char *text)
 }
 
 static bool
-see(int terminal, const char *text, bool interrupt)
+see(int terminal, const char *text, unsigned interrupts)
 {
-	unsigned tries = interrupt ? PATIENCE_MS / INTERRUPT_MS : 1;
 	const char *found;
 
-	while (!(found = strstr(said + seen, text)))
-		if (!hear(terminal, interrupt ? INTERRUPT_MS : PATIENCE_MS) && (!--tries || write(terminal, "\x03", 1) != 1))
+	while (!(found = strstr(said + seen, text))) {
+		if (hear(terminal, interrupts ? INTERRUPT_MS : PATIENCE_MS))
+			continue;
+		if (!interrupts-- || write(terminal, "\x03", 1) != 1)
 			return false;
+	}
 	seen = (size_t)(found - said) + strlen(text);
 	return true;
 }
@@ -112,7 +115,7 @@ main(int argc, char **argv)
 
 			if (write(terminal, text, n) != (ssize_t)n)
 				return 2;
-		} else if (unescape(text), !see(terminal, text, !strcmp(line, "interrupt"))) {
+		} else if (unescape(text), !see(terminal, text, !strcmp(line, "interrupt") ? PATIENCE_MS / INTERRUPT_MS : !strcmp(line, "stop"))) {
 			printf("\nterminal: never said: %s\n", text);
 			kill(child, SIGKILL);
 			return 1;
