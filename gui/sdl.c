@@ -235,7 +235,7 @@ update_status(struct sdl_window *w)
 	SDL_SetWindowTitle(w->window, title);
 	w->shown = status;
 	w->status_at = now ? now : 1;
-	w->stale = true;
+	w->stale |= w->lined;
 }
 
 static SDL_Texture *
@@ -292,7 +292,7 @@ show(struct sdl_window *w, bool expose)
 		SDL_UpdateTexture(w->texture, NULL, e->pixels, (int)e->width * 4);
 	e->fresh = false;
 	pthread_mutex_unlock(&e->lock);
-	if (!fresh && !expose && !(w->lined && w->stale))
+	if (!fresh && !expose && !w->stale)
 		return;
 	w->stale = false;
 	SDL_RenderClear(w->renderer);
